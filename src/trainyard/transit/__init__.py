@@ -1,0 +1,1 @@
+"""From TESS and Kepler archives to training sets of single-transit windows."""

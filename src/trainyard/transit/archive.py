@@ -1,0 +1,172 @@
+"""Index of a FITS archive by header: which file holds which star and sector, and which files cannot be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainyard.transit.reasons import Reason
+from trainyard.yard.errors import InputError
+from trainyard.yard.files import read_json, write_json
+
+_SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
+_MIN_CADENCE_DAYS = 100 / 86400
+"""Shorter cadences are the 20-second and 1-minute products; the line is built for 2 minutes and longer."""
+_CACHE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One usable file. `content` is a fingerprint of its data, `ra` and `dec` are degrees, `cadence_days` days."""
+
+    path: str
+    kind: str
+    mission: str
+    target_id: int
+    sector: int
+    bytes: int
+    content: str
+    ra: float
+    dec: float
+    mag: float
+    cadence_days: float
+    time_reference: str
+
+
+@dataclass(frozen=True)
+class ArchiveIndex:
+    """Usable files, at most one per kind, star and sector, and the fate of all others."""
+
+    files: tuple[FileRecord, ...]
+    rejected: tuple[tuple[str, Reason, str], ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file as the folder listing shows it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def list_files(folders: Iterable[Path]) -> tuple[Found, ...]:
+    """All FITS files below the folders, by path.
+
+    Raises:
+        InputError: A folder is missing or cannot be listed.
+    """
+    found: dict[str, Found] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: this archive folder is not there; see transit.inputs")
+        for entry in _walk(folder):
+            try:
+                status = entry.stat()
+            except OSError as error:
+                raise InputError(f"{entry.path}: cannot be examined: {error.strerror}") from error
+            found[entry.path] = Found(entry.path, status.st_size, status.st_mtime_ns)
+    return tuple(found[path] for path in sorted(found))
+
+
+def index_files(found: Sequence[Found], *, quarantine: Sequence[str], cache: Path | None) -> ArchiveIndex:
+    """Identify files by their headers; headers already read (same path, size and time) come from the cache."""
+    from trainyard.yard.logs import progress
+
+    known = _load_cache(cache)
+    entries: dict[str, list[Any]] = {}
+    for item in progress(found, total=len(found), what="archive headers"):
+        stamp = [item.size, item.mtime_ns]
+        cached = known.get(item.path)
+        entries[item.path] = cached if cached is not None and cached[:2] == stamp else [*stamp, _examine(item)]
+    if cache is not None and entries != known:
+        write_json(cache, {"version": _CACHE_VERSION, "files": entries})
+    records: list[FileRecord] = []
+    rejected: list[tuple[str, Reason, str]] = []
+    for path, (_, _, outcome) in entries.items():
+        if Path(path).name in quarantine:
+            rejected.append((path, Reason.QUARANTINED, "named in transit.inputs.quarantine"))
+        elif "reason" in outcome:
+            rejected.append((path, Reason(outcome["reason"]), outcome["detail"]))
+        else:
+            records.append(FileRecord(**outcome))
+    chosen, others = _one_per_sector(records)
+    return ArchiveIndex(chosen, tuple(sorted(rejected + others)))
+
+
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    stack, seen = [str(folder)], set[str]()
+    while stack:
+        here = stack.pop()
+        if os.path.realpath(here) in seen:  # a symbolic link back up
+            continue
+        seen.add(os.path.realpath(here))
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        stack.append(entry.path)
+                    elif entry.name.lower().endswith(_SUFFIXES):
+                        yield entry
+        except OSError as error:
+            raise InputError(f"{here}: this archive folder cannot be listed: {error.strerror}") from error
+
+
+def _load_cache(cache: Path | None) -> dict[str, list[Any]]:
+    if cache is None or not cache.is_file():
+        return {}
+    try:
+        content = read_json(cache)
+        return dict(content["files"]) if content["version"] == _CACHE_VERSION else {}
+    except (InputError, KeyError, TypeError):
+        return {}  # a cache that cannot be read only costs time
+
+
+def _examine(item: Found) -> dict[str, Any]:
+    """The record of a file, or why it has none, as plain values for the cache."""
+    from trainyard.transit.headers import read_info
+
+    if item.size == 0:
+        return {"reason": Reason.EMPTY_FILE, "detail": "0 bytes"}
+    if not os.access(item.path, os.R_OK):
+        return {"reason": Reason.NO_PERMISSION, "detail": "no permission to read"}
+    try:
+        info = read_info(Path(item.path))
+    except InputError as error:
+        return {"reason": Reason.UNREADABLE, "detail": str(error)}
+    record = FileRecord(
+        path=item.path,
+        kind=info.kind,
+        mission=info.mission,
+        target_id=info.target_id,
+        sector=info.sector,
+        bytes=item.size,
+        content=info.content,
+        ra=info.ra,
+        dec=info.dec,
+        mag=info.mag,
+        cadence_days=info.cadence_days,
+        time_reference=info.time_reference,
+    )
+    return asdict(record)
+
+
+def _one_per_sector(records: Sequence[FileRecord]) -> tuple[tuple[FileRecord, ...], list[tuple[str, Reason, str]]]:
+    """The best file of each kind, star and sector: the shortest cadence of at least 100 s, then the larger file."""
+    rejected = [
+        (record.path, Reason.OTHER_CADENCE, f"cadence of {record.cadence_days * 86400:.1f} s")
+        for record in records
+        if record.cadence_days < _MIN_CADENCE_DAYS
+    ]
+    best: dict[tuple[str, int, int], FileRecord] = {}
+    usable = [record for record in records if record.cadence_days >= _MIN_CADENCE_DAYS]
+    for record in sorted(usable, key=lambda r: (round(r.cadence_days, 6), -r.bytes, r.path)):
+        key = (record.kind, record.target_id, record.sector)
+        if key in best:
+            rejected.append((record.path, Reason.DUPLICATE_FILE, f"{best[key].path} is used for this star and sector"))
+        else:
+            best[key] = record
+    return tuple(best[key] for key in sorted(best)), rejected

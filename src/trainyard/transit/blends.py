@@ -1,0 +1,58 @@
+"""Stars that share one eclipse: neighbours on the sky whose events coincide must not stand in two splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from trainyard.transit.events import same_event
+from trainyard.transit.settings import PlanSettings
+from trainyard.transit.tces import Tce
+
+
+def blend_groups(
+    tces: Mapping[int, Sequence[Tce]],
+    positions: Mapping[int, tuple[float, float]],
+    *,
+    radius_arcsec: float,
+    settings: PlanSettings,
+) -> dict[int, int]:
+    """Group of every star: the lowest target id among the stars linked to it.
+
+    Two stars are linked when they are closer than `radius_arcsec` and have TCEs with the same ephemeris.
+
+    Args:
+        tces: TCEs by target id.
+        positions: (right ascension, declination) by target id, degrees; a star without position is never linked.
+        radius_arcsec: Largest separation; 0 switches the grouping off.
+        settings: Tolerances of the ephemeris match.
+    """
+    groups = {target: target for target in tces}
+    placed = sorted(target for target in tces if target in positions and np.isfinite(positions[target]).all())
+    if radius_arcsec <= 0 or len(placed) < 2:
+        return groups
+
+    from scipy.spatial import cKDTree
+
+    directions = unit_vectors(np.array([positions[target] for target in placed]))
+    chord = 2 * np.sin(np.radians(radius_arcsec / 3600) / 2)
+    for i, j in sorted(cKDTree(directions).query_pairs(chord)):
+        a, b = placed[i], placed[j]
+        if any(same_event(x, y, settings) for x in tces[a] for y in tces[b]):
+            low, high = sorted((groups[a], groups[b]))
+            groups = {target: low if group == high else group for target, group in groups.items()}
+    return groups
+
+
+def unit_vectors(positions: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Directions of (right ascension, declination) pairs.
+
+    Args:
+        positions: Shape ``(n, 2)``, degrees.
+
+    Returns:
+        Shape ``(n, 3)``, dimensionless.
+    """
+    ra, dec = np.radians(positions).T
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])

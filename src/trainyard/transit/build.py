@@ -1,0 +1,240 @@
+"""Build one raw shard: read every star of it once, stream its examples out, account for every item.
+
+Memory holds one sector of one star at a time, so it does not grow with the number of stars in a shard.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from trainyard.transit import naming
+from trainyard.transit.archive import FileRecord
+from trainyard.transit.curves import CURVES, curve_row
+from trainyard.transit.events import Event, cluster
+from trainyard.transit.images import ImageRejection, WindowImages, window_images
+from trainyard.transit.lightcurves import NoFiniteFluxError, default_bitmask
+from trainyard.transit.pixels import PixelFile
+from trainyard.transit.plan import TargetPlan
+from trainyard.transit.reasons import Reason
+from trainyard.transit.records import Example, example_bytes, example_row
+from trainyard.transit.schema import DATA_TBL_COLUMNS, EXAMPLES
+from trainyard.transit.sector import read_sector
+from trainyard.transit.settings import BuildSettings, ImageSettings, PlanSettings
+from trainyard.transit.star import ImageSource, SectorBuilder
+from trainyard.transit.windows import Window
+from trainyard.yard.errors import InputError
+from trainyard.yard.files import atomic_open, write_json
+from trainyard.yard.identity import keyed_hash
+from trainyard.yard.ledger import Ledger
+from trainyard.yard.logs import progress
+from trainyard.yard.receipts import write_receipt
+from trainyard.yard.tables import TableWriter
+from trainyard.yard.tfrecord import RecordWriter
+
+_log = logging.getLogger(__name__)
+
+_FILE, _TCE = "file", "tce"
+_DIAGNOSTIC_STARS = 2
+"""Stars of a shard whose light curves are kept, with their masks, for the report."""
+
+
+def build_shard(
+    members: Sequence[TargetPlan],
+    out_dir: Path,
+    *,
+    shard: int,
+    num_shards: int,
+    plan: PlanSettings,
+    settings: BuildSettings,
+) -> Ledger:
+    """Write `raw_shard_*`, `data_tbl_*`, `examples_*`, `curves_*` and `ledger_*` of one shard.
+
+    Args:
+        members: Stars of the shard.
+        out_dir: Folder of the raw shards.
+        shard: 1-based number of the shard.
+        num_shards: Number of shards.
+        plan: Which dispositions become examples, and how TCEs are clustered.
+        settings: Everything else that shapes the examples.
+
+    Returns:
+        The shard's ledger; its sums have been checked.
+    """
+    ledger = Ledger("transit", Reason)
+    raw = out_dir / naming.raw_shard(shard, num_shards)
+    diagnostic = _diagnostic_stars(members)
+    with _opened(out_dir, shard, num_shards) as sink:
+        for target in progress(members, total=len(members), what=raw.name):
+            _build_star(target, sink, plan, settings, ledger, keep_curves=target.target_id in diagnostic)
+    ledger.check()
+    write_json(out_dir / naming.ledger(shard, num_shards), ledger.to_dict())
+    write_receipt(raw, records=sink.records.records, schema=EXAMPLES.digest)
+    return ledger
+
+
+@dataclass(frozen=True)
+class _Sink:
+    """The open outputs of a shard."""
+
+    records: RecordWriter
+    examples: TableWriter
+    curves: TableWriter
+    tces: Any
+    shard_name: str
+
+    def write(self, examples: Sequence[Example]) -> None:
+        self.examples.write_rows([example_row(one, self.records.write(example_bytes(one))) for one in examples])
+
+    def write_tce(self, row: dict[str, Any]) -> None:
+        self.tces.writerow({**row, "tfrec_fn": self.shard_name})
+
+
+@contextmanager
+def _opened(out_dir: Path, shard: int, num_shards: int) -> Iterator[_Sink]:
+    raw = out_dir / naming.raw_shard(shard, num_shards)
+    with ExitStack() as stack:
+        records: IO[bytes] = stack.enter_context(atomic_open(raw))
+        table = stack.enter_context(atomic_open(out_dir / naming.data_tbl(shard, num_shards)))
+        text = io.TextIOWrapper(table, encoding="utf-8", newline="", write_through=True)
+        writer = csv.DictWriter(text, DATA_TBL_COLUMNS, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        examples = stack.enter_context(EXAMPLES.writer(out_dir / naming.examples_tbl(shard, num_shards)))
+        curves = stack.enter_context(CURVES.writer(out_dir / naming.curves(shard, num_shards)))
+        yield _Sink(RecordWriter(records), examples, curves, writer, raw.name)
+        text.detach()
+
+
+def _build_star(
+    target: TargetPlan,
+    sink: _Sink,
+    plan: PlanSettings,
+    settings: BuildSettings,
+    ledger: Ledger,
+    *,
+    keep_curves: bool,
+) -> None:
+    """All sectors of one star; a sector that fails is rejected and costs nothing but itself."""
+    events = cluster(target.tces, plan)
+    pixels = {file.sector: file for file in target.files if file.kind == "tp"}
+    light_curves = [file for file in target.files if file.kind == "lc"]
+    predicted: set[str] = set()
+    emitted: set[str] = set()
+    counts: Counter[tuple[str, int]] = Counter()
+    for file in light_curves:
+        builder = _build_sector(file, pixels.pop(file.sector, None), events, sink, plan, settings, ledger, keep_curves)
+        if builder is None:
+            continue
+        predicted |= builder.predicted
+        emitted |= builder.emitted
+        counts.update(builder.counts)
+    for file in pixels.values():
+        ledger.expect(_FILE)
+        ledger.reject(_FILE, file.path, Reason.NO_LIGHT_CURVE, f"sector {file.sector} has pixels but no light curve")
+    for tce in target.tces:
+        ledger.expect(_TCE)
+        n_in, n_out = counts[tce.uid, 1], counts[tce.uid, 0]
+        sink.write_tce({
+            **tce.scalars, "target_id": tce.target_id, "disposition": tce.disposition, "tce_uid": tce.uid,
+            "n_transit_examples": float(n_in), "n_not_transit_examples": float(n_out),
+        })  # fmt: skip
+        if n_in:
+            ledger.keep(_TCE, tce.uid)
+            continue
+        has_data = any(tce.covers(file.sector) for file in light_curves)
+        if tce.uid in emitted:
+            reason = Reason.SAME_EVENT
+        elif tce.disposition not in plan.tce_example_disps:
+            reason = Reason.NOT_EXEMPLIFIED
+        elif not has_data:
+            reason = Reason.NO_LIGHT_CURVE
+        else:
+            reason = Reason.NO_WINDOW_KEPT if tce.uid in predicted else Reason.NO_EVENT_IN_DATA
+        ledger.reject(_TCE, tce.uid, reason, f"disposition {tce.disposition}, run {tce.sector_run or 'not stated'}")
+
+
+def _build_sector(
+    file: FileRecord,
+    pixels: FileRecord | None,
+    events: tuple[Event, ...],
+    sink: _Sink,
+    plan: PlanSettings,
+    settings: BuildSettings,
+    ledger: Ledger,
+    keep_curves: bool,
+) -> SectorBuilder | None:
+    """Write the examples of one sector, or reject its file and return None."""
+    own = Ledger("transit", Reason)
+    own.expect(_FILE, 1 if pixels is None else 2)
+    try:
+        with ExitStack() as stack:
+            sector = read_sector(file, events, settings)
+            images_of = _image_source(stack, pixels, settings.images, own)
+            builder = SectorBuilder(sector, images_of, plan, settings, own)
+            examples = builder.examples(events)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        # A failed sector must not take the shard along; what it is stands in the ledger and in the log.
+        reason = _reason_of(error)
+        if reason is Reason.UNEXPECTED:
+            _log.exception("%s: unexpected error; the sector is left out", file.path)
+        for lost in (file, pixels):
+            if lost is not None:
+                ledger.expect(_FILE)
+                ledger.reject(_FILE, lost.path, reason, f"{type(error).__name__}: {error}")
+        return None
+    own.keep(_FILE, file.path)
+    own.check()
+    ledger.add(own)
+    sink.write(examples)
+    if keep_curves:
+        sink.curves.write_rows([curve_row(sector, examples)])
+    return builder
+
+
+def _reason_of(error: Exception) -> Reason:
+    if isinstance(error, NoFiniteFluxError):
+        return Reason.NO_FINITE_FLUX
+    return Reason.UNREADABLE if isinstance(error, InputError) else Reason.UNEXPECTED
+
+
+def _image_source(
+    stack: ExitStack, pixels: FileRecord | None, settings: ImageSettings, ledger: Ledger
+) -> ImageSource:
+    """A function from a window to its images; the pixel file is opened once and closed with the stack."""
+    missing = Reason.NO_PIXEL_FILE if settings.images == "require" else None
+    opened = None
+    if pixels is not None and settings.images != "off":
+        try:
+            opened = stack.enter_context(PixelFile.open(Path(pixels.path)))
+        except InputError as error:
+            ledger.reject(_FILE, pixels.path, Reason.UNREADABLE, str(error))
+    if pixels is not None and (opened is not None or settings.images == "off"):
+        ledger.keep(_FILE, pixels.path)
+    if opened is None or pixels is None:
+        return lambda window, ra, dec: missing
+    bitmask = default_bitmask(pixels.mission) if settings.quality_bitmask == "default" else settings.quality_bitmask
+
+    def images_of(window: Window, ra: float, dec: float) -> WindowImages | Reason | None:
+        try:
+            return window_images(
+                opened, centre=window.centre, duration=window.duration, settings=settings, bitmask=bitmask, ra=ra, dec=dec
+            )  # fmt: skip
+        except ImageRejection as rejection:
+            return rejection.reason if settings.images == "require" else None
+
+    return images_of
+
+
+def _diagnostic_stars(members: Sequence[TargetPlan]) -> set[int]:
+    """A few stars with events and data, drawn by hash."""
+    able = [target.target_id for target in members if target.tces and target.files]
+    return set(sorted(able, key=lambda star: keyed_hash("diagnostic", star))[:_DIAGNOSTIC_STARS])

@@ -1,0 +1,133 @@
+"""The last word on a build: every item accounted for, every file complete, no star in two splits."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainyard.transit import naming
+from trainyard.transit.planfiles import TARGETS, TCES
+from trainyard.transit.reasons import Reason
+from trainyard.transit.schema import SPLIT_EXAMPLES, SPLITS
+from trainyard.transit.split import check_disjoint
+from trainyard.yard.errors import IntegrityError, LeakageError
+from trainyard.yard.files import atomic_open, read_json, write_json
+from trainyard.yard.ledger import Ledger
+from trainyard.yard.receipts import Receipt, read_receipt
+
+FAULTS = frozenset({Reason.UNEXPECTED, Reason.UNREADABLE, Reason.EMPTY_FILE, Reason.NO_PERMISSION})
+"""Reasons that speak of broken inputs or of a defect, not of a rule of the science."""
+
+
+def check_build(base: Path, *, num_shards: int, max_reject_fraction: float) -> dict[str, Any]:
+    """Check a finished dataset and write `check/check.json`, `check/ledger.json` and `check/rejects.csv`.
+
+    Args:
+        base: Folder of the line, with `plan`, `raw`, `split` and `norm`.
+        num_shards: Number of shards.
+        max_reject_fraction: Largest part of the files that may be unusable.
+
+    Raises:
+        IntegrityError: Items were lost, counts of files and tables differ, ids repeat, or too many files are unusable.
+        LeakageError: A star, or stars of one blend, stand in two splits.
+    """
+    ledger = _merged_ledger(base, num_shards)
+    ledger.check()
+    tables = [naming.examples_tbl(shard, num_shards) for shard in range(1, num_shards + 1)]
+    examples = SPLIT_EXAMPLES.read_all([base / "split" / "aux_tbls" / name for name in tables])
+    targets = TARGETS.read(base / "plan" / "targets.parquet")
+    _check_tces(ledger, TCES.read(base / "plan" / "tces.parquet", columns=["uid"]).num_rows)
+    _check_counts(base, examples, num_shards)
+    _check_unique(examples)
+    stars = check_disjoint([examples])
+    _check_groups(targets)
+    _check_rejects(ledger, max_reject_fraction)
+    summary = {
+        "examples": examples.num_rows,
+        "examples_by_split": {split: _count(examples, "split", split) for split in SPLITS},
+        "stars_with_examples": stars,
+        "stars_planned": targets.num_rows,
+        "positives": _count(examples, "label", 1),
+        "with_images": _count(examples, "has_images", True),
+        "ledger": ledger.to_dict()["kinds"],
+    }
+    _write(base / "check", ledger, summary)
+    return summary
+
+
+def _merged_ledger(base: Path, num_shards: int) -> Ledger:
+    paths = [base / "plan" / "ledger.json"]
+    paths += [base / "raw" / naming.ledger(shard, num_shards) for shard in range(1, num_shards + 1)]
+    return Ledger.merge([Ledger.from_dict(read_json(path), Reason) for path in paths])
+
+
+def _check_tces(ledger: Ledger, planned: int) -> None:
+    if ledger.expected("tce") != planned:
+        raise IntegrityError(
+            f"{planned} TCEs were planned, but the shards account for {ledger.expected('tce')}; build again"
+        )
+
+
+def _check_counts(base: Path, examples: pa.Table, num_shards: int) -> None:
+    """The receipts of raw, split and normalized shards tell the same story as the tables."""
+    raw = sum(_records(base / "raw" / naming.raw_shard(k, num_shards)) for k in range(1, num_shards + 1))
+    if raw != examples.num_rows:
+        raise IntegrityError(f"the raw shards hold {raw} records, their tables {examples.num_rows}; build again")
+    for split in SPLITS:
+        listed = _count(examples, "split", split)
+        for folder, name in ((base / "split" / split, naming.split_shard), (base / "norm" / split, naming.norm_shard)):
+            held = sum(_records(folder / name(split, k, num_shards)) for k in range(1, num_shards + 1))
+            if held != listed:
+                raise IntegrityError(f"{folder}: the shards hold {held} records, the tables list {listed}")
+
+
+def _check_unique(examples: pa.Table) -> None:
+    repeated = examples.group_by("uid").aggregate([("uid", "count")]).filter(pc.field("uid_count") > 1)
+    if repeated.num_rows:
+        raise IntegrityError(f"{repeated.num_rows} example ids repeat, first {repeated['uid'][0]}")
+
+
+def _check_groups(targets: pa.Table) -> None:
+    splits = targets.group_by("group").aggregate([("split", "count_distinct")])
+    torn = splits.filter(pc.field("split_count_distinct") > 1)["group"].to_pylist()
+    if torn:
+        raise LeakageError(f"stars of one blend stand in two splits; first group: {torn[0]}")
+
+
+def _check_rejects(ledger: Ledger, limit: float) -> None:
+    broken = sum(ledger.rejected("file", reason) for reason in FAULTS)
+    if broken > limit * max(ledger.expected("file"), 1):
+        first = next(row for row in ledger.rejections if row["kind"] == "file" and Reason(row["reason"]) in FAULTS)
+        raise IntegrityError(
+            f"{broken} of {ledger.expected('file')} files could not be used, more than transit.plan.max_reject_fraction"
+            f" = {limit} allows; first: {first['item']}: {first['detail']}"
+        )
+
+
+def _records(path: Path) -> int:
+    receipt: Receipt = read_receipt(path)
+    if receipt.bytes != path.stat().st_size:
+        raise IntegrityError(f"{path}: has {path.stat().st_size} bytes, its receipt says {receipt.bytes}; delete it")
+    return receipt.records or 0
+
+
+def _count(table: pa.Table, column: str, value: object) -> int:
+    return int(pc.sum(pc.equal(table[column], value)).as_py() or 0)
+
+
+def _write(folder: Path, ledger: Ledger, summary: dict[str, Any]) -> None:
+    rows: Sequence[dict[str, str]] = ledger.rejections
+    with atomic_open(folder / "rejects.csv") as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.DictWriter(text, ["kind", "item", "reason", "detail"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        text.detach()
+    write_json(folder / "ledger.json", ledger.to_dict())
+    write_json(folder / "check.json", summary)

@@ -1,0 +1,269 @@
+"""Removal of slow trends from a light curve, without touching its events.
+
+The light curve is cut at gaps in the data only, never at masked events: each stretch is filtered as one. Cadences of
+events and bad cadences are bridged before filtering, so that a filter never sees a transit, nor a hole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainyard.transit.lightcurves import PreparedCurve
+from trainyard.transit.settings import LightCurveSettings
+from trainyard.yard.errors import InputError
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_SIGMA_PER_MAD = 1.4826
+_MAX_PASSES = 3
+_MIN_USABLE = 10
+_MAX_MASKED = 0.8
+"""A stretch with a larger part of its good cadences in events has too little left to tell a trend from noise."""
+_KNOTS_PER_WINDOW = 10
+_BLOCKS_PER_WINDOW = 6
+_FOLDS = 5
+_MAX_ORDER = 3
+
+
+class NonPositiveFluxError(InputError):
+    """The flux or its trend is not positive, so that a relative flux has no meaning."""
+
+
+@dataclass(frozen=True)
+class Detrended:
+    """A light curve relative to its trend.
+
+    Attributes:
+        flux: Shape ``(n,)``, float64, dimensionless, around 1: the prepared flux over the trend.
+        trend: Shape ``(n,)``, float64, e-/s, positive.
+        method: What was done: "off", or the methods of the stretches in the order of their first use, joined by "+":
+            "biweight" or "savgol"; "line" (a straight line) and "median" where a stretch was too short for the window
+            or too full of events.
+        window_days: Length of the filter, days; NaN for "off".
+        order: Polynomial order of "savgol"; None for other methods.
+    """
+
+    flux: Floats
+    trend: Floats
+    method: str
+    window_days: float
+    order: int | None
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Cadences between two gaps, laid on a grid without missing rows.
+
+    Attributes:
+        rows: Which cadences of the light curve these are.
+        time: Times on the grid, shape ``(m,)``, days.
+        flux: Flux on the grid, shape ``(m,)``; NaN at rows that the file leaves out.
+        good: Shape ``(m,)``: the cadence is good.
+        usable: Shape ``(m,)``: the cadence is good and in no event.
+        positions: Where on the grid the cadences `rows` lie.
+    """
+
+    rows: slice
+    time: Floats
+    flux: Floats
+    good: Bools
+    usable: Bools
+    positions: NDArray[np.int64]
+
+
+_Smoother = Callable[[_Stretch, Bools], Floats]
+"""From a stretch and the cadences to be followed to the trend on its grid."""
+
+
+def detrend(
+    prepared: PreparedCurve, event_mask: Bools, *, settings: LightCurveSettings, longest_duration_days: float
+) -> Detrended:
+    """Divide a light curve by its trend.
+
+    "off" divides by the median of the good cadences. "biweight" is the sliding biweight of wotan (Hippke et al. 2019,
+    AJ 158, 143), "savgol" a Savitzky-Golay filter; both see straight lines in place of events, and neither is pulled by
+    outliers beyond `detrend_sigma`. Their window is never shorter than three durations of the longest event.
+
+    Args:
+        prepared: A light curve without holes.
+        event_mask: Cadences that the trend must not follow, shape ``(n,)``.
+        settings: Method, window, order and tolerances.
+        longest_duration_days: Longest duration of the star's events, days; 0 for a star without.
+
+    Raises:
+        NonPositiveFluxError: The median or the trend is not positive somewhere.
+    """
+    if settings.detrend == "off":
+        median = float(np.median(prepared.flux[prepared.good]))
+        return _divided(prepared, np.full(prepared.flux.shape, median), "off", math.nan, None)
+    window = max(settings.detrend_window_days, 3 * longest_duration_days)
+    stretches = _stretches(prepared, event_mask, settings.detrend_gap_days)
+    order: int | None = None
+    if settings.detrend == "savgol":
+        order = _best_order(stretches, window, settings) if settings.savgol_order == "auto" else settings.savgol_order
+    slide = _biweight(window, settings.detrend_sigma) if order is None else _savgol(window, order)
+    times, trends, methods = [], [], []
+    for stretch in stretches:
+        method = _method(stretch, window, settings.detrend)
+        smooth = {"line": _line, "median": _median}.get(method, slide)
+        trends.append(_clipped_trend(stretch, smooth, settings.detrend_sigma)[stretch.positions])
+        times.append(prepared.time[stretch.rows])
+        methods.append(method)
+    # Cadences between stretches are bad: their trend only has to be harmless.
+    trend = np.interp(prepared.time, np.concatenate(times), np.concatenate(trends))
+    return _divided(prepared, trend, "+".join(dict.fromkeys(methods)), window, order)
+
+
+def _divided(prepared: PreparedCurve, trend: Floats, method: str, window: float, order: int | None) -> Detrended:
+    if not np.all(trend > 0):
+        raise NonPositiveFluxError(
+            f"the trend of the flux falls to {trend.min():.6g} e-/s; relative flux needs it positive"
+        )
+    return Detrended(flux=prepared.flux / trend, trend=trend, method=method, window_days=window, order=order)
+
+
+def _stretches(prepared: PreparedCurve, event_mask: Bools, gap_days: float) -> list[_Stretch]:
+    """The light curve, cut where no cadence is good for longer than a gap."""
+    step = float(np.median(np.diff(prepared.time))) if prepared.time.size > 1 else gap_days
+    good = np.flatnonzero(prepared.good)
+    # Never between neighbours, however short a gap is asked for.
+    cuts = np.flatnonzero(np.diff(prepared.time[good]) > max(gap_days, 1.5 * step)) + 1
+    usable = prepared.good & ~event_mask
+    stretches = []
+    for part in np.split(good, cuts):
+        rows = slice(int(part[0]), int(part[-1]) + 1)
+        time = prepared.time[rows]
+        # A filter that counts cadences needs every cadence: a row that the file leaves out becomes a hole of the grid.
+        steps = np.maximum(np.rint(np.diff(time) / step), 1).astype(np.int64)
+        positions = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(steps)])
+        size = int(positions[-1]) + 1
+        flux, marks = np.full(size, np.nan), np.zeros((2, size), dtype=np.bool_)
+        flux[positions] = prepared.flux[rows]
+        marks[:, positions] = prepared.good[rows], usable[rows]
+        grid = np.interp(np.arange(size), positions, time)
+        stretches.append(_Stretch(rows, grid, flux, good=marks[0], usable=marks[1], positions=positions))
+    return stretches
+
+
+def _method(stretch: _Stretch, window: float, method: str) -> str:
+    """What suits a stretch: the method asked for, or something stiffer."""
+    if stretch.usable.sum() < max(_MIN_USABLE, (1 - _MAX_MASKED) * stretch.good.sum()):
+        return "median"
+    span = float(stretch.time[-1] - stretch.time[0])
+    if span < window / 2:
+        return "median"
+    return method if span >= window else "line"
+
+
+def _clipped_trend(stretch: _Stretch, smooth: _Smoother, sigma: float) -> Floats:
+    """Trend on the grid of a stretch, refined without the cadences that stand out from it."""
+    candidates = stretch.usable if stretch.usable.any() else stretch.good
+    kept = candidates
+    for _ in range(_MAX_PASSES):
+        trend = smooth(stretch, kept)
+        distance = np.abs(stretch.flux - trend)
+        near = candidates & (distance <= sigma * _SIGMA_PER_MAD * np.median(distance[kept]))
+        if np.array_equal(near, kept) or not near.any():
+            break
+        kept = near
+    return trend
+
+
+def _median(stretch: _Stretch, kept: Bools) -> Floats:
+    return np.full(stretch.time.shape, np.median(stretch.flux[kept]))
+
+
+def _line(stretch: _Stretch, kept: Bools) -> Floats:
+    return np.asarray(np.polynomial.Polynomial.fit(stretch.time[kept], stretch.flux[kept], 1)(stretch.time))
+
+
+def _biweight(window: float, sigma: float) -> _Smoother:
+    """wotan's sliding biweight, whose own rejection is set to the same sigma."""
+
+    def smooth(stretch: _Stretch, kept: Bools) -> Floats:
+        from wotan import flatten
+
+        time, flux = stretch.time, _bridged(stretch, kept, window)
+        # At the ends of a stretch a window with one side only lags behind the slope. Reflecting the curve through its
+        # own end point continues the slope.
+        half = max(3, int(np.searchsorted(time, time[0] + window / 2)))
+        first = _parabola(time[:half], flux[:half], time[0])
+        last = _parabola(time[-half:], flux[-half:], time[-1])
+        time = np.concatenate([2 * time[0] - time[half:0:-1], time, 2 * time[-1] - time[-2 : -half - 2 : -1]])
+        flux = np.concatenate([2 * first - flux[half:0:-1], flux, 2 * last - flux[-2 : -half - 2 : -1]])
+        # In a sloping window a biweight weighs cadences by their place on the slope, and hops. The mean takes the slope
+        # off first (twicing: Tukey 1977, Exploratory Data Analysis), which brings single depths much closer to truth.
+        options = {"window_length": window, "break_tolerance": 0, "edge_cutoff": 0, "return_trend": True}
+        _, slope = flatten(time, flux, method="mean", **options)
+        level = np.median(slope)
+        _, rest = flatten(time, flux - slope + level, method="biweight", cval=sigma * _SIGMA_PER_MAD, **options)
+        return np.asarray((slope + rest - level)[half:-half], dtype=np.float64)
+
+    return smooth
+
+
+def _savgol(window: float, order: int) -> _Smoother:
+    def smooth(stretch: _Stretch, kept: Bools) -> Floats:
+        from scipy.signal import savgol_filter
+
+        time = stretch.time
+        steps = window * (time.size - 1) / (time[-1] - time[0])
+        # Odd, so that a point has as many neighbours before it as behind it.
+        points = max(2 * math.floor(steps / 2) + 1, order + 1 + order % 2)
+        return np.asarray(savgol_filter(_bridged(stretch, kept, window), points, order), dtype=np.float64)
+
+    return smooth
+
+
+def _bridged(stretch: _Stretch, kept: Bools, window: float) -> Floats:
+    """Flux with every other cadence on straight lines between medians of what is kept.
+
+    Lines between single cadences would carry the noise of two of them across a whole event; the medians are taken over
+    a tenth of a window each. A line that runs into the end of the stretch ends on a parabola through what is near.
+    """
+    time, flux = stretch.time[kept], stretch.flux[kept]
+    bins = ((time - stretch.time[0]) * (_KNOTS_PER_WINDOW / window)).astype(np.int64)
+    cuts = np.flatnonzero(np.diff(bins)) + 1
+    knots = [
+        (float(part.mean()), float(np.median(values)))
+        for part, values in zip(np.split(time, cuts), np.split(flux, cuts), strict=True)
+    ]
+    for end in (0, -1):
+        distance = np.abs(time - stretch.time[end])
+        near = distance < 0.75 * window
+        # Farther off, or from fewer cadences, a parabola would run away.
+        safe = near.sum() >= _MIN_USABLE and distance.min() < 0.25 * window and np.ptp(time[near]) > 0.4 * window
+        if safe and not kept[end]:
+            knots.append((float(stretch.time[end]), _parabola(time[near], flux[near], stretch.time[end])))
+    knot_time, knot_flux = np.array(sorted(knots)).T
+    return np.where(kept, stretch.flux, np.interp(stretch.time, knot_time, knot_flux))
+
+
+def _parabola(time: Floats, flux: Floats, at: float) -> float:
+    return float(np.polynomial.Polynomial.fit(time, flux, 2)(at))
+
+
+def _best_order(stretches: list[_Stretch], window: float, settings: LightCurveSettings) -> int:
+    """Order of the Savitzky-Golay filter that best predicts what is hidden from it.
+
+    Every fifth block of usable cadences is hidden in turn, as long as a typical event mask, and bridged like an event.
+    The error is the mean absolute one, so that flares do not decide.
+    """
+    errors = np.zeros(_MAX_ORDER + 1)
+    for stretch in stretches:
+        if _method(stretch, window, "savgol") != "savgol":
+            continue
+        fold = ((stretch.time - stretch.time[0]) * (_BLOCKS_PER_WINDOW / window)).astype(np.int64) % _FOLDS
+        for k in range(_FOLDS):
+            hidden = stretch.usable & (fold == k)
+            rest = replace(stretch, usable=stretch.usable & ~hidden)
+            for order in range(_MAX_ORDER + 1):
+                trend = _clipped_trend(rest, _savgol(window, order), settings.detrend_sigma)
+                errors[order] += np.abs(stretch.flux - trend)[hidden].sum()
+    return int(np.argmin(errors))

@@ -1,0 +1,129 @@
+"""File names of the transit line: the one place that makes and reads them.
+
+Numbers of shards are 1-based in names, padded to four digits; past 9,999 they grow. The names of shards and tables
+are those that consumers of the published set know (DESIGN rule 13).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trainyard.transit.schema import SPLITS
+
+_LABEL = r"(?P<shard>\d{4,})-(?P<num_shards>\d{4,})"
+_SHARD = re.compile(rf"(?P<norm>norm_)?(?P<what>raw|{'|'.join(SPLITS)})_shard_{_LABEL}\.tfrecord")
+
+
+@dataclass(frozen=True)
+class ShardName:
+    """What the name of a TFRecord file says; `split` is None for a raw shard, `shard` is 1-based."""
+
+    split: str | None
+    shard: int
+    num_shards: int
+    normalized: bool = False
+
+    def __str__(self) -> str:
+        prefix = "norm_" if self.normalized else ""
+        return f"{prefix}{self.split or 'raw'}_shard_{shard_label(self.shard, self.num_shards)}.tfrecord"
+
+
+def shard_label(shard: int, num_shards: int) -> str:
+    """Label of a shard: `(1, 8)` gives `0001-0008`.
+
+    Raises:
+        ValueError: `shard` is not in `[1, num_shards]`.
+    """
+    if not 1 <= shard <= num_shards:
+        raise ValueError(f"shard {shard} is not one of 1 to {num_shards}")
+    return f"{shard:04d}-{num_shards:04d}"
+
+
+def parse_label(label: str) -> tuple[int, int]:
+    """Shard (1-based) and number of shards of a label; the inverse of `shard_label`.
+
+    Raises:
+        ValueError: Not a label as `shard_label` writes it.
+    """
+    match = re.fullmatch(_LABEL, label, re.ASCII)
+    if match:
+        shard, num_shards = int(match["shard"]), int(match["num_shards"])
+        if 1 <= shard <= num_shards and shard_label(shard, num_shards) == label:
+            return shard, num_shards
+    raise ValueError(f"{label!r} is not a shard label such as 0001-0008")
+
+
+def shard_labels(num_shards: int) -> list[str]:
+    """Labels of all shards in order."""
+    return [shard_label(shard, num_shards) for shard in range(1, num_shards + 1)]
+
+
+def raw_shard(shard: int, num_shards: int) -> str:
+    """Records as built."""
+    return str(ShardName(None, shard, num_shards))
+
+
+def split_shard(split: str, shard: int, num_shards: int) -> str:
+    """Records of one split."""
+    return str(ShardName(_known(split), shard, num_shards))
+
+
+def norm_shard(split: str, shard: int, num_shards: int) -> str:
+    """Records of one split, normalized."""
+    return str(ShardName(_known(split), shard, num_shards, normalized=True))
+
+
+def parse_shard(name: str) -> ShardName:
+    """What a TFRecord file's name says; the inverse of `raw_shard`, `split_shard` and `norm_shard`.
+
+    Raises:
+        ValueError: Not such a name.
+    """
+    match = _SHARD.fullmatch(name)
+    if match and not (match["norm"] and match["what"] == "raw"):
+        split = None if match["what"] == "raw" else match["what"]
+        shard, num_shards = parse_label(f"{match['shard']}-{match['num_shards']}")
+        return ShardName(split, shard, num_shards, normalized=match["norm"] is not None)
+    raise ValueError(f"{name!r} is not the name of a shard such as train_shard_0001-0008.tfrecord")
+
+
+def data_tbl(shard: int, num_shards: int) -> str:
+    """One row per TCE of a raw shard."""
+    return f"data_tbl_{shard_label(shard, num_shards)}.csv"
+
+
+def examples_tbl(shard: int, num_shards: int) -> str:
+    """One row per example; raw and split shards have one each."""
+    return f"examples_{shard_label(shard, num_shards)}.parquet"
+
+
+def shards_tbl(shard: int, num_shards: int) -> str:
+    """One row per example of the split shards, as CSV for people."""
+    return f"shards_tbl_{shard_label(shard, num_shards)}.csv"
+
+
+def ledger(shard: int, num_shards: int) -> str:
+    """What became of every item of a raw shard."""
+    return f"ledger_{shard_label(shard, num_shards)}.json"
+
+
+def curves(shard: int, num_shards: int) -> str:
+    """Light curves with masks of a few stars of a raw shard."""
+    return f"curves_{shard_label(shard, num_shards)}.parquet"
+
+
+def sample(shard: int, num_shards: int) -> str:
+    """Pixels that one train shard gives to the statistics."""
+    return f"sample_{shard_label(shard, num_shards)}.npz"
+
+
+def feature_stats(feature: str) -> str:
+    """Train statistics of one image feature."""
+    return f"train_set_{feature}_stats.npy"
+
+
+def _known(split: str) -> str:
+    if split not in SPLITS:
+        raise ValueError(f"{split!r} is not one of {', '.join(SPLITS)}")
+    return split

@@ -1,0 +1,287 @@
+"""Target pixel files: read once, then any mean over any stretch of time in microseconds.
+
+A window needs the mean image of the cadences in transit and of those around it. Running sums over the cadences turn
+each such mean into a difference of two rows, so a file of 20,000 cadences is read and summed once per (target,
+sector), however many windows are cut from it.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS, FITSFixedWarning, NoConvergence, WcsError
+from numpy.typing import NDArray
+
+from trainyard.transit.headers import FileInfo, read_info
+from trainyard.yard.errors import InputError
+
+WcsSource = Literal["aperture", "pixels", "centre"]
+
+# Everything that astropy, numpy and zlib raise on files that are cut, empty, overwritten, or of another kind.
+_UNREADABLE = (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, zlib.error, fits.VerifyError)
+
+# TESS drops the highest and the lowest of every ten exposures against cosmic rays, on board and for cadences longer
+# than 20 s; files say so in CRMITEN and CRBLKSZ.
+_TESS_BLOCK = 10
+_LONGEST_UNMITIGATED_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class PixelSums:
+    """Running sums of the good cadences of a pixel file.
+
+    Row ``i`` of an array sums the first ``i`` good cadences, so the sum over cadences ``[a, b)`` is
+    ``rows[b] - rows[a]``. Missing pixels add nothing to any of them.
+
+    Attributes:
+        time: Shape ``(n,)``, float64, days, ascending and finite: mid-times of the good cadences.
+        level: Shape ``(ny, nx)``, float64, electrons per cadence: mean of each pixel, taken off before summing so
+            that the sums stay small and lose no digits; NaN for a pixel that is missing throughout.
+        flux: Shape ``(n + 1, ny, nx)``, float64: sums of flux minus `level`.
+        variance: Shape ``(n + 1, ny, nx)``, float64: sums of the squared uncertainties.
+        count: Shape ``(n + 1, ny, nx)``, int32: cadences with finite flux and uncertainty.
+    """
+
+    time: NDArray[np.float64]
+    level: NDArray[np.float64]
+    flux: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    count: NDArray[np.int32]
+
+    def mean(self, stretches: Sequence[tuple[int, int]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean image over some stretches of good cadences, and its variance.
+
+        Args:
+            stretches: Half-open index ranges ``[a, b)`` into `time`, not overlapping.
+
+        Returns:
+            Mean, electrons per cadence, and variance of that mean (sum of squared uncertainties over n squared),
+            both of shape ``(ny, nx)``. NaN: the pixel is missing in all these cadences.
+        """
+        flux, variance, count = (
+            sum(rows[b] - rows[a] for a, b in stretches) for rows in (self.flux, self.variance, self.count)
+        )
+        n = np.where(count > 0, count, np.nan)
+        return self.level + flux / n, variance / n**2
+
+
+class PixelFile:
+    """The contents of one target pixel file; a context manager that lets go of the memory at its end.
+
+    Attributes:
+        info: What the headers say of target, sector and mission.
+        time: Shape ``(n,)``, float64, days (BTJD or BKJD), mid-cadence; NaN where no cadence was collected.
+        quality: Shape ``(n,)``, int32: quality flags.
+        flux: Shape ``(n, ny, nx)``, float32, e-/s, background subtracted; NaN where not collected.
+        flux_err: The same for its 1-sigma uncertainty.
+        exposure_seconds: Turns e-/s into electrons per cadence.
+        wcs: Celestial coordinates of the stamp, or None.
+        wcs_source: HDU that `wcs` comes from; "centre" where the file has none, and the target is then assumed to
+            stand in the middle of its stamp.
+    """
+
+    def __init__(
+        self,
+        info: FileInfo,
+        *,
+        time: NDArray[np.float64],
+        quality: NDArray[np.int32],
+        flux: NDArray[np.float32],
+        flux_err: NDArray[np.float32],
+        exposure_seconds: float,
+        wcs: WCS | None = None,
+        wcs_source: WcsSource = "centre",
+    ) -> None:
+        self.info = info
+        self.time = time
+        self.quality = quality
+        self.flux = flux
+        self.flux_err = flux_err
+        self.exposure_seconds = exposure_seconds
+        self.wcs = wcs
+        self.wcs_source = wcs_source
+        self._sums: dict[int, PixelSums] = {}
+        self._positions: dict[tuple[float, float], tuple[float, float]] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Read what images need of a target pixel file (TESS `_tp.fits`, Kepler `_targ.fits`, also gzipped).
+
+        Only TIME, QUALITY, FLUX and FLUX_ERR are read; the file is closed on return.
+
+        Raises:
+            InputError: The file is missing, empty, cut, not FITS, or has no pixel table.
+        """
+        info = read_info(path)
+        if info.kind != "tp":
+            raise InputError(f"{path}: is a light curve, expected a target pixel file")
+        try:
+            # astropy complains of the unit of TIME, "BJD - 2457000, days"; nothing here needs its units.
+            with warnings.catch_warnings(), fits.open(path, memmap=True) as hdus:
+                warnings.simplefilter("ignore")
+                table = hdus[1]
+                wcs, source = _celestial_wcs(hdus)
+                return cls(
+                    info,
+                    time=_column(table, "TIME", np.float64, ndim=1),
+                    quality=_column(table, "QUALITY", np.int32, ndim=1),
+                    flux=_column(table, "FLUX", np.float32, ndim=3),
+                    flux_err=_column(table, "FLUX_ERR", np.float32, ndim=3),
+                    exposure_seconds=_exposure_seconds(hdus[0].header, table.header, info),
+                    wcs=wcs,
+                    wcs_source=source,
+                )
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        except _UNREADABLE as error:
+            raise InputError(
+                f"{path}: its pixels cannot be read: {error}; download it again or list it in quarantine"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the pixels and their sums; the file itself was closed by `open`."""
+        self.flux = self.flux_err = np.empty((0, *self.shape), np.float32)
+        self.time, self.quality = np.empty(0), np.empty(0, np.int32)
+        self._sums.clear()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the stamp."""
+        return self.flux.shape[1], self.flux.shape[2]
+
+    def sums(self, bitmask: int) -> PixelSums:
+        """Running sums over the cadences with finite time and none of the quality bits; computed once per bitmask."""
+        if bitmask not in self._sums:
+            # A build uses one bitmask; holding the sums of a second one would double the memory.
+            self._sums.clear()
+            self._sums[bitmask] = _running_sums(self, bitmask)
+        return self._sums[bitmask]
+
+    def target_position(self, ra: float, dec: float) -> tuple[float, float]:
+        """Column and row (0-based, pixel centres at whole numbers) of a sky position (deg) in the stamp.
+
+        Coordinates that are not finite give way to those of the header; without any, or without WCS, the answer is
+        the middle of the stamp. Proper motion is not applied.
+        """
+        if (ra, dec) not in self._positions:
+            known = np.isfinite(ra) and np.isfinite(dec)
+            self._positions[ra, dec] = self._locate(ra, dec) if known else self._locate(self.info.ra, self.info.dec)
+        return self._positions[ra, dec]
+
+    def _locate(self, ra: float, dec: float) -> tuple[float, float]:
+        ny, nx = self.shape
+        centre = (nx - 1) / 2, (ny - 1) / 2
+        if self.wcs is None:
+            return centre
+        try:
+            column, row = self.wcs.all_world2pix(ra, dec, 0)
+        except (WcsError, NoConvergence):
+            return centre
+        return (float(column), float(row)) if np.isfinite(column) and np.isfinite(row) else centre
+
+
+def _column(table: Any, name: str, dtype: type[np.generic], *, ndim: int) -> NDArray[Any]:
+    """A copy of a column in native byte order, independent of the memory-mapped file."""
+    if name not in table.columns.names:
+        raise InputError(f"has no column {name}")
+    column = table.data[name]
+    if len(column) == 0:
+        raise InputError("has no cadence")
+    if column.ndim != ndim:
+        raise InputError(f"its column {name} has shape {column.shape}, expected {ndim} dimensions")
+    return np.array(column, dtype=dtype)
+
+
+def _exposure_seconds(primary: fits.Header, table: fits.Header, info: FileInfo) -> float:
+    """Seconds of exposure that a cadence's electrons stand for: 96 for 2-minute TESS data.
+
+    Frames times time per frame (FRAMETIM, else INT_TIME) times the share that on-board cosmic-ray rejection keeps,
+    8 of 10 exposures: 60 x 2.0 s x 0.8 = 96 s, the factor of the published set. The read-out time of 0.02 s per frame
+    is part of it; INT_TIME alone gives 95.04 s. Files without these keywords are taken at their cadence.
+    """
+    cadence = info.cadence_days * 86400.0
+    frames, per_frame = table.get("NUM_FRM"), table.get("FRAMETIM") or table.get("INT_TIME")
+    seconds = float(frames) * float(per_frame) if frames and per_frame else cadence
+    rejected = primary.get("CRMITEN")
+    if rejected is None:
+        rejected = info.mission == "TESS" and cadence > _LONGEST_UNMITIGATED_SECONDS
+    block = primary.get("CRBLKSZ") or _TESS_BLOCK
+    return seconds * (block - 2) / block if rejected else seconds
+
+
+def _celestial_wcs(hdus: fits.HDUList) -> tuple[WCS | None, WcsSource]:
+    """World coordinates of the stamp: the aperture image's, else those of the FLUX column of the pixel table."""
+    if "APERTURE" in hdus:
+        wcs = _wcs(hdus["APERTURE"].header)
+        if wcs is not None:
+            return wcs, "aperture"
+    wcs = _wcs(_column_wcs_header(hdus[1]))
+    return (None, "centre") if wcs is None else (wcs, "pixels")
+
+
+def _wcs(header: fits.Header) -> WCS | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        try:
+            wcs = WCS(header, naxis=2)
+        except (WcsError, ValueError, TypeError):
+            return None
+    return wcs if wcs.has_celestial else None
+
+
+def _column_wcs_header(table: Any) -> fits.Header:
+    """The WCS keywords of the table column FLUX under the names that an image header would have.
+
+    See FITS standard 4.0, table 22: axis ``i`` of the images in column ``n`` has iCTYPn, iCRPXn, iCRVLn, iCUNIn,
+    iCDLTn and ijPCn.
+    """
+    column = table.columns.names.index("FLUX") + 1 if "FLUX" in table.columns.names else 0
+    names = {"CTYPE": "CTYP", "CRPIX": "CRPX", "CRVAL": "CRVL", "CUNIT": "CUNI", "CDELT": "CDLT"}
+    keys = {f"{image}{axis}": f"{axis}{short}{column}" for image, short in names.items() for axis in (1, 2)}
+    keys |= {f"PC{i}_{j}": f"{i}{j}PC{column}" for i in (1, 2) for j in (1, 2)}
+    return fits.Header({image: table.header[key] for image, key in keys.items() if key in table.header})
+
+
+def _running_sums(pixels: PixelFile, bitmask: int) -> PixelSums:
+    good = np.flatnonzero(np.isfinite(pixels.time) & (pixels.quality & bitmask == 0))
+    good = good[np.argsort(pixels.time[good], kind="stable")]
+    flux, flux_err = pixels.flux[good], pixels.flux_err[good]
+    missing = ~(np.isfinite(flux) & np.isfinite(flux_err))
+    count = np.zeros((len(good) + 1, *pixels.shape), np.int32)
+    np.cumsum(~missing, axis=0, dtype=np.int32, out=count[1:])
+
+    # Each array is filled, changed and summed in place: it is the largest thing in memory while a shard is built.
+    variance = _rows(flux_err, missing, pixels.exposure_seconds)
+    np.square(variance, out=variance)
+    np.cumsum(variance, axis=0, out=variance)
+    electrons = _rows(flux, missing, pixels.exposure_seconds)
+    level = electrons.sum(axis=0) / np.where(count[-1] > 0, count[-1], np.nan)
+    electrons[1:] -= level
+    electrons[1:][missing] = 0.0
+    np.cumsum(electrons, axis=0, out=electrons)
+    return PixelSums(pixels.time[good], level, electrons, variance, count)
+
+
+def _rows(values: NDArray[np.float32], missing: NDArray[np.bool_], scale: float) -> NDArray[np.float64]:
+    """A row of zeros, then the values times `scale`, 0 where they are missing."""
+    rows = np.zeros((len(values) + 1, *values.shape[1:]))
+    rows[1:] = values
+    rows *= scale
+    rows[1:][missing] = 0.0
+    return rows

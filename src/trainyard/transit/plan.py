@@ -1,0 +1,210 @@
+"""The plan: which star goes into which shard and split, as a pure function of catalogue and configuration.
+
+It is computed when the Snakefile is read. A shard's rule carries the digest of its members in `params`, so one new
+star reruns one shard, and a dry run already says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from trainyard.transit.archive import ArchiveIndex, FileRecord
+from trainyard.transit.blends import blend_groups
+from trainyard.transit.reasons import Reason
+from trainyard.transit.settings import PlanSettings, SplitSettings
+from trainyard.transit.split import assign
+from trainyard.transit.tces import DISPOSITIONS, QUIET, Tce, TceTable
+from trainyard.yard.errors import InputError
+from trainyard.yard.identity import bucket
+from trainyard.yard.ledger import Ledger
+
+BTJD_MINUS_BKJD = 2457000 - 2454833
+"""Days to add to a BTJD time to get BKJD."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a plan is made from: the table's TCEs and the archive's files."""
+
+    table: TceTable
+    archive: ArchiveIndex
+
+
+@dataclass(frozen=True)
+class TargetPlan:
+    """One star: its shard (0-based), split and blend group, its TCEs and its files."""
+
+    target_id: int
+    shard: int
+    split: str
+    group: int
+    stratum: str
+    tces: tuple[Tce, ...]
+    files: tuple[FileRecord, ...]
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of everything that shapes the examples of this star; paths and file times are not in it."""
+        files = [(file.kind, file.sector, file.bytes, file.content) for file in self.files]
+        tces = [{**vars(tce), "scalars": dict(tce.scalars)} for tce in self.tces]
+        return _digest(json.dumps([self.target_id, tces, files], sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All planned stars, ordered by target id."""
+
+    num_shards: int
+    targets: tuple[TargetPlan, ...]
+    ledger: Ledger
+
+    @cached_property
+    def shards(self) -> tuple[tuple[TargetPlan, ...], ...]:
+        """Members of each shard."""
+        members: list[list[TargetPlan]] = [[] for _ in range(self.num_shards)]
+        for target in self.targets:
+            members[target.shard].append(target)
+        return tuple(tuple(shard) for shard in members)
+
+    @property
+    def shard_digests(self) -> list[str]:
+        """Digest of the members of each shard."""
+        return [members_digest(shard) for shard in self.shards]
+
+    @property
+    def split_digests(self) -> list[str]:
+        """Digest of the split assignment of each shard's members."""
+        return [_digest(repr([(t.target_id, t.split) for t in shard])) for shard in self.shards]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole plan, locations of files included."""
+        paths = [file.path for target in self.targets for file in target.files]
+        groups = [(t.target_id, t.split, t.group, t.stratum) for t in self.targets]
+        return _digest(repr((self.shard_digests, groups, paths, self.ledger.to_dict())))
+
+
+def members_digest(targets: Sequence[TargetPlan]) -> str:
+    """Digest of the stars of one shard."""
+    return _digest(repr([target.digest for target in sorted(targets, key=lambda t: t.target_id)]))
+
+
+def make_plan(catalogue: Catalogue, plan: PlanSettings, split: SplitSettings, *, time_reference: str | None) -> Plan:
+    """Assign stars to shards and splits.
+
+    Raises:
+        InputError: Too many rows or files are rejected, or no star is left to build.
+    """
+    ledger = Ledger("transit", Reason)
+    kept = _kept_tces(catalogue.table, plan, ledger)
+    quiet = [star for star in catalogue.table.quiet if plan.quiet_stars and _wanted(star, plan)]
+    tces: dict[int, list[Tce]] = {star: [] for star in quiet} | kept
+    files = _files_of(catalogue.archive, tces, ledger)
+    _refuse_if_rejected(ledger, plan)
+    if not tces:
+        raise InputError("no star is left to build: no row of the TCE table has a disposition of keep_target_disps")
+    positions = {star: _position(tces[star], files.get(star, [])) for star in tces}
+    groups = blend_groups(tces, positions, radius_arcsec=split.blend_radius_arcsec, settings=plan)
+    strata = {star: _stratum(rows) for star, rows in tces.items()}
+    splits = assign([(star, groups[star], strata[star]) for star in sorted(tces)], split)
+    targets = [
+        TargetPlan(
+            target_id=star,
+            shard=bucket(star, plan.num_shards, salt="transit-shard"),
+            split=splits[star],
+            group=groups[star],
+            stratum=strata[star],
+            tces=tuple(in_time_of(tce, files.get(star, []), time_reference) for tce in tces[star]),
+            files=tuple(files.get(star, [])),
+        )
+        for star in sorted(tces)
+    ]
+    return Plan(plan.num_shards, tuple(targets), ledger)
+
+
+def in_time_of(tce: Tce, files: Sequence[FileRecord], table_reference: str | None) -> Tce:
+    """The TCE with its epoch in the time system of the star's files."""
+    if not files or table_reference in (None, files[0].time_reference):
+        return tce
+    shift = BTJD_MINUS_BKJD if files[0].time_reference == "BKJD" else -BTJD_MINUS_BKJD
+    return replace(tce, epoch=tce.epoch + shift)
+
+
+def _kept_tces(table: TceTable, plan: PlanSettings, ledger: Ledger) -> dict[int, list[Tce]]:
+    """TCEs of the stars to build; every row of the table is accounted for."""
+    ledger.expect("table_row", table.rows)
+    for item, reason, detail in table.rejected:
+        ledger.reject("table_row", item, reason, detail)
+    stars: dict[int, list[Tce]] = defaultdict(list)
+    for tce in table.tces:
+        if tce.disposition in plan.keep_tce_disps:
+            stars[tce.target_id].append(tce)
+        else:
+            ledger.reject("table_row", tce.uid, Reason.DISPOSITION_NOT_KEPT, tce.disposition)
+    kept: dict[int, list[Tce]] = {}
+    for star, tces in stars.items():
+        if _wanted(star, plan) and any(tce.disposition in plan.keep_target_disps for tce in tces):
+            kept[star] = tces
+            ledger.keep("table_row", str(star), len(tces))
+        else:
+            for tce in tces:
+                ledger.reject("table_row", tce.uid, Reason.TARGET_NOT_SELECTED, tce.disposition)
+    listed = table.rows - len(table.rejected) - len(table.tces)
+    ledger.keep("table_row", "stars listed without signal", listed)
+    return kept
+
+
+def _files_of(archive: ArchiveIndex, tces: Mapping[int, object], ledger: Ledger) -> dict[int, list[FileRecord]]:
+    ledger.expect("archive_file", len(archive.files) + len(archive.rejected))
+    for path, reason, detail in archive.rejected:
+        ledger.reject("archive_file", path, reason, detail)
+    files: dict[int, list[FileRecord]] = defaultdict(list)
+    for file in archive.files:
+        if file.target_id in tces:
+            files[file.target_id].append(file)
+            ledger.keep("archive_file", file.path)
+        else:
+            ledger.reject("archive_file", file.path, Reason.NOT_PLANNED, f"target {file.target_id}")
+    return files
+
+
+_CHOSEN = {Reason.DISPOSITION_NOT_KEPT, Reason.TARGET_NOT_SELECTED, Reason.NOT_PLANNED, Reason.QUARANTINED}
+
+
+def _refuse_if_rejected(ledger: Ledger, plan: PlanSettings) -> None:
+    """Stop when too much is unusable; what the configuration leaves out on purpose does not count."""
+    ledger.check()
+    for kind, counts in ledger.to_dict()["kinds"].items():
+        unusable = {reason: n for reason, n in counts["rejected"].items() if reason not in _CHOSEN}
+        if sum(unusable.values()) > plan.max_reject_fraction * max(counts["expected"], 1):
+            worst = ", ".join(f"{n} {reason}" for reason, n in sorted(unusable.items(), key=lambda x: -x[1]))
+            raise InputError(
+                f"{sum(unusable.values())} of {counts['expected']} items of kind {kind} cannot be used ({worst}); the"
+                f" limit is transit.plan.max_reject_fraction = {plan.max_reject_fraction}. First of them: "
+                + "; ".join(f"{row['item']}: {row['detail']}" for row in [row for row in ledger.rejections if row["kind"] == kind][:3])
+            )
+
+
+def _wanted(star: int, plan: PlanSettings) -> bool:
+    return not plan.targets or star in plan.targets
+
+
+def _stratum(tces: Sequence[Tce]) -> str:
+    return min((tce.disposition for tce in tces), key=DISPOSITIONS.index, default=QUIET)
+
+
+def _position(tces: Sequence[Tce], files: Sequence[FileRecord]) -> tuple[float, float]:
+    """Right ascension and declination of a star, degrees: the table's, else a file's, else NaN."""
+    places = [(tce.scalars["ra"], tce.scalars["dec"]) for tce in tces] + [(file.ra, file.dec) for file in files]
+    return next((place for place in places if np.isfinite(place).all()), (float("nan"), float("nan")))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,127 @@
+"""Which records of which shards take part, looked up once from the example tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from trainyard.transit.schema import SPLIT_EXAMPLES
+from trainyard.yard.errors import InputError, IntegrityError
+from trainyard.yard.receipts import verify
+
+_COLUMNS = [
+    "uid", "target_id", "tce_uid", "disposition", "time", "label", "transit_example", "has_images",
+    "split", "shard", "example_i_tfrec",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Members:
+    """The examples of one split that take part.
+
+    Attributes:
+        split: train, val or test.
+        shards: Shards with at least one member, in the order of their names.
+        keep: For each shard one flag per record, True for a member.
+        rows: Their rows of the example table, shard by shard in the order of the records.
+    """
+
+    split: str
+    shards: tuple[Path, ...]
+    keep: tuple[NDArray[np.bool_], ...]
+    rows: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """Labels in the order of `rows`."""
+        return self.column("label").astype(np.int8)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any member carries images."""
+        return bool(len(self) and self.column("has_images").any())
+
+    def column(self, name: str) -> NDArray[np.generic]:
+        """One column of `rows` as an array."""
+        return np.asarray(self.rows[name].to_numpy(zero_copy_only=False))
+
+
+def find_members(
+    shards: Sequence[Path], examples: Sequence[Path], *, split: str, selection: Path | None = None
+) -> Members:
+    """Look up the members of a split.
+
+    Args:
+        shards: Normalized shards of the split, each with its receipt. A name less the prefix ``norm_`` is the `shard`
+            of the example table.
+        examples: Tables of the contract SPLIT_EXAMPLES; they may hold other splits too.
+        split: train, val or test.
+        selection: Table with the `uid` of each selected example; None: all examples.
+
+    Raises:
+        InputError: A table cannot be read or lacks a column.
+        IntegrityError: A shard is damaged, or its records and the example table disagree.
+    """
+    rows = _rows_of_split(examples, split)
+    rows = rows.append_column("selected", _selected(rows["uid"], selection))
+    names = rows["shard"].to_numpy(zero_copy_only=False)
+    given = {shard.name.removeprefix("norm_"): shard for shard in sorted(shards, key=lambda path: path.name)}
+    unknown = sorted(set(names.tolist()) - set(given))
+    if unknown:
+        raise IntegrityError(
+            f"the example tables name shards of {split} that were not given: {', '.join(unknown[:5])}; pass all shards"
+            " of the split, or build them"
+        )
+    used: list[Path] = []
+    keep: list[NDArray[np.bool_]] = []
+    parts: list[pa.Table] = []
+    for name, shard in given.items():
+        part = rows.filter(pa.array(names == name)).sort_by("example_i_tfrec")
+        _check_records(shard, part)
+        flags = part["selected"].to_numpy(zero_copy_only=False).astype(bool)
+        if flags.any():
+            used.append(shard)
+            keep.append(flags)
+            parts.append(part.filter(pa.array(flags)))
+    chosen = pa.concat_tables(parts) if parts else rows.slice(0, 0)
+    return Members(split, tuple(used), tuple(keep), chosen.drop_columns(["selected"]))
+
+
+def _rows_of_split(examples: Sequence[Path], split: str) -> pa.Table:
+    tables = [SPLIT_EXAMPLES.read(path, columns=_COLUMNS) for path in sorted(examples, key=lambda path: path.name)]
+    if not tables:
+        raise InputError("no example table was given; pass split/aux_tbls/examples_*.parquet")
+    rows = pa.concat_tables(tables)
+    return rows.filter(pc.equal(rows["split"], split))
+
+
+def _selected(uids: pa.ChunkedArray, selection: Path | None) -> pa.Array:
+    if selection is None:
+        return pa.array(np.ones(len(uids), dtype=bool))
+    try:
+        chosen = pq.read_table(selection, columns=["uid"])["uid"]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise InputError(f"{selection}: not a selection table with a column `uid` ({error})") from error
+    flags = pc.is_in(uids, value_set=chosen)
+    return flags.combine_chunks() if isinstance(flags, pa.ChunkedArray) else flags
+
+
+def _check_records(shard: Path, part: pa.Table) -> None:
+    """A shard and its rows must be two views of the same records, or flags would pick the wrong ones."""
+    records = verify(shard).records
+    positions = part["example_i_tfrec"].to_numpy(zero_copy_only=False)
+    if records != len(positions) or not np.array_equal(positions, np.arange(len(positions))):
+        raise IntegrityError(
+            f"{shard}: {records} records by its receipt, but the example tables list {len(positions)} for it;"
+            " rebuild the split and what follows"
+        )

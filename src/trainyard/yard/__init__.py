@@ -1,0 +1,1 @@
+"""What all lines share: whole files, receipts, identity, records, tables, ledgers, and commands."""

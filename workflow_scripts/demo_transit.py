@@ -1,0 +1,25 @@
+"""Simulate the archive that the transit demo builds from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trainyard.yard.command import parse_settings, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="DemoSettings as JSON")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the simulated archive")
+    args = parser.parse_args(argv)
+
+    from trainyard.demo.transit import write_inputs
+    from trainyard.transit.settings import DemoSettings
+
+    manifest = write_inputs(parse_settings(args.settings, DemoSettings), args.out)
+    print(f"{args.out}: {len(manifest['files'])} files")
+
+
+if __name__ == "__main__":
+    run(main)

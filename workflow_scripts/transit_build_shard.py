@@ -1,0 +1,39 @@
+"""Build one raw shard: windows of its stars as records and tables."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trainyard.yard.command import parse_settings, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", type=Path, required=True, help="folder of the plan")
+    parser.add_argument("--shard", required=True, help="label of the shard, e.g. 0001-0008")
+    parser.add_argument("--digest", help="digest that the shard's members must have")
+    parser.add_argument("--plan-settings", required=True, help="PlanSettings as JSON")
+    parser.add_argument("--settings", required=True, help="BuildSettings as JSON")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the raw shards")
+    args = parser.parse_args(argv)
+
+    from trainyard.transit.build import build_shard
+    from trainyard.transit.naming import parse_label
+    from trainyard.transit.planfiles import read_shard
+    from trainyard.transit.settings import BuildSettings, PlanSettings
+
+    shard, num_shards = parse_label(args.shard)
+    ledger = build_shard(
+        read_shard(args.plan, shard - 1, digest=args.digest),
+        args.out,
+        shard=shard,
+        num_shards=num_shards,
+        plan=parse_settings(args.plan_settings, PlanSettings),
+        settings=parse_settings(args.settings, BuildSettings),
+    )
+    print(f"shard {args.shard}: {ledger.summary()}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -7,7 +7,7 @@ from pathlib import Path
 import trainyard
 import workflow_scripts
 from trainyard.config import parse_config
-from trainyard.transit.catalogue import plan_summary
+from trainyard.transit.catalogue import MEMBERS, plan_summary
 from trainyard.transit.naming import parse_label, shard_labels
 from trainyard.yard.code import code_digest
 from trainyard.yard.errors import TrainyardError
@@ -147,3 +147,4 @@ with errors_for_people():
     CODE = code_digests()
     TRANSIT_SHARDS = shard_labels(TRANSIT.plan.num_shards)
     TRANSIT_PLAN = transit_plan()
+    TRANSIT_MEMBERS = str(STATE / "cache" / MEMBERS)

@@ -28,7 +28,7 @@ rule demo_transit:
 rule demo_transit_recovery:
     """Planted against recovered events and depths; fails where planted events were lost."""
     input:
-        truth=ancient("<results>/demo/transit/truth.json"),
+        truth="<results>/demo/transit/truth.json",
         examples=expand("<results>/transit/raw/examples_{shard}.parquet", shard=TRANSIT_SHARDS),
     output:
         table=report(

@@ -46,8 +46,7 @@ rule transit_plan:
 rule transit_build_shard:
     """Windows of the stars of one shard, as records and tables."""
     input:
-        plan=ancient(rules.transit_plan.output),
-        archive=ancient(demo_ready),
+        demo_ready,
     output:
         raw="<results>/transit/raw/raw_shard_{shard}.tfrecord",
         receipt="<results>/transit/raw/raw_shard_{shard}.tfrecord.receipt.json",
@@ -67,20 +66,20 @@ rule transit_build_shard:
         runtime=transit_build_runtime,
     params:
         members=lambda wildcards: TRANSIT_PLAN.shards[shard_index(wildcards)],
+        kept=TRANSIT_MEMBERS,
         plan=TRANSIT.plan.model_dump_json(),
         settings=TRANSIT.build.model_dump_json(),
         code=CODE["transit_build_shard"],
     shell:
         "python -m workflow_scripts.transit_build_shard"
-        " --plan $(dirname {input.plan[0]:q}) --shard {wildcards.shard}"
-        " --digest {params.members} --plan-settings {params.plan:q} --settings {params.settings:q}"
+        " --members {params.kept:q} --digest {params.members} --shard {wildcards.shard}"
+        " --plan-settings {params.plan:q} --settings {params.settings:q}"
         " --out $(dirname {output.raw:q}) > {log:q} 2>&1"
 
 
 rule transit_split_shard:
     """Records of one raw shard, distributed over train, val and test by star."""
     input:
-        plan=ancient("<results>/transit/plan/targets.parquet"),
         raw="<results>/transit/raw/raw_shard_{shard}.tfrecord",
         receipt="<results>/transit/raw/raw_shard_{shard}.tfrecord.receipt.json",
         examples="<results>/transit/raw/examples_{shard}.parquet",
@@ -102,11 +101,12 @@ rule transit_split_shard:
         runtime=15,
     params:
         assignment=lambda wildcards: TRANSIT_PLAN.splits[shard_index(wildcards)],
+        kept=TRANSIT_MEMBERS,
         code=CODE["transit_split_shard"],
     shell:
         "python -m workflow_scripts.transit_split_shard"
-        " --raw {input.raw:q} --examples {input.examples:q} --plan $(dirname {input.plan:q})"
-        " --shard {wildcards.shard} --out $(dirname $(dirname {output.train:q})) > {log:q} 2>&1"
+        " --raw {input.raw:q} --examples {input.examples:q}"
+        " --members {params.kept:q} --digest {params.assignment} --shard {wildcards.shard} --out $(dirname $(dirname {output.train:q})) > {log:q} 2>&1"
 
 
 rule transit_sample_shard:

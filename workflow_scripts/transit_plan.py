@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
 
     plan = load_plan(parse_settings(args.settings, TransitSettings), args.demo, cache=args.cache)
     write_plan(plan, args.out)
-    print(f"{args.out}: {len(plan.targets)} stars in {plan.num_shards} shards")
+    print(f"{args.out}: {len(plan.stars)} stars in {plan.num_shards} shards")
 
 
 if __name__ == "__main__":

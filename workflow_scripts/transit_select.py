@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = parse_settings(args.settings, SelectionSettings)
     selection = select(SPLIT_EXAMPLES.read_all(args.examples), args.name, settings, seed=args.seed)
     selection.write(args.out)
-    print(f"{args.out}: {selection.table["kept"].to_pylist().count(True)} of {selection.table.num_rows} examples kept")
+    print(f"{args.out}: {selection.kept} of {selection.table.num_rows} examples kept")
 
 
 if __name__ == "__main__":

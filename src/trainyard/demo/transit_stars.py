@@ -192,7 +192,7 @@ def _binary(rng: np.random.Generator, star: Star, *, period: float, depth: float
         duration=duration,
         depth=depth,
         ingress=rng.uniform(0.15, 0.22),
-        secondary_depth=mes * star.noise / np.sqrt(cadences),
+        secondary_depth=mes * star.noise / float(np.sqrt(cadences)),
         secondary_offset=(phase - (phase > 0.5)) * period,
         secondary_mes=mes,
         loss=depth * star.flux,

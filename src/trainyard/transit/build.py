@@ -22,7 +22,7 @@ from trainyard.transit.events import Event, cluster
 from trainyard.transit.images import ImageRejection, WindowImages, window_images
 from trainyard.transit.lightcurves import NoFiniteFluxError, default_bitmask
 from trainyard.transit.pixels import PixelFile
-from trainyard.transit.plan import TargetPlan
+from trainyard.transit.plan import Star
 from trainyard.transit.reasons import Reason
 from trainyard.transit.records import Example, example_bytes, example_row
 from trainyard.transit.schema import DATA_TBL_COLUMNS, EXAMPLES
@@ -47,7 +47,7 @@ _DIAGNOSTIC_STARS = 2
 
 
 def build_shard(
-    members: Sequence[TargetPlan],
+    members: Sequence[Star],
     out_dir: Path,
     *,
     shard: int,
@@ -72,8 +72,8 @@ def build_shard(
     raw = out_dir / naming.raw_shard(shard, num_shards)
     diagnostic = _diagnostic_stars(members)
     with _opened(out_dir, shard, num_shards) as sink:
-        for target in progress(members, total=len(members), what=raw.name):
-            _build_star(target, sink, plan, settings, ledger, keep_curves=target.target_id in diagnostic)
+        for star in progress(members, total=len(members), what=raw.name):
+            _build_star(star, sink, plan, settings, ledger, keep_curves=star.target_id in diagnostic)
     ledger.check()
     write_json(out_dir / naming.ledger(shard, num_shards), ledger.to_dict())
     write_receipt(raw, records=sink.records.records, schema=EXAMPLES.digest)
@@ -113,7 +113,7 @@ def _opened(out_dir: Path, shard: int, num_shards: int) -> Iterator[_Sink]:
 
 
 def _build_star(
-    target: TargetPlan,
+    star: Star,
     sink: _Sink,
     plan: PlanSettings,
     settings: BuildSettings,
@@ -122,9 +122,9 @@ def _build_star(
     keep_curves: bool,
 ) -> None:
     """All sectors of one star; a sector that fails is rejected and costs nothing but itself."""
-    events = cluster(target.tces, plan)
-    pixels = {file.sector: file for file in target.files if file.kind == "tp"}
-    light_curves = [file for file in target.files if file.kind == "lc"]
+    events = cluster(star.tces, plan)
+    pixels = {file.sector: file for file in star.files if file.kind == "tp"}
+    light_curves = [file for file in star.files if file.kind == "lc"]
     predicted: set[str] = set()
     emitted: set[str] = set()
     counts: Counter[tuple[str, int]] = Counter()
@@ -138,7 +138,7 @@ def _build_star(
     for file in pixels.values():
         ledger.expect(_FILE)
         ledger.reject(_FILE, file.path, Reason.NO_LIGHT_CURVE, f"sector {file.sector} has pixels but no light curve")
-    for tce in target.tces:
+    for tce in star.tces:
         ledger.expect(_TCE)
         n_in, n_out = counts[tce.uid, 1], counts[tce.uid, 0]
         sink.write_tce({
@@ -206,9 +206,7 @@ def _reason_of(error: Exception) -> Reason:
     return Reason.UNREADABLE if isinstance(error, InputError) else Reason.UNEXPECTED
 
 
-def _image_source(
-    stack: ExitStack, pixels: FileRecord | None, settings: ImageSettings, ledger: Ledger
-) -> ImageSource:
+def _image_source(stack: ExitStack, pixels: FileRecord | None, settings: ImageSettings, ledger: Ledger) -> ImageSource:
     """A function from a window to its images; the pixel file is opened once and closed with the stack."""
     missing = Reason.NO_PIXEL_FILE if settings.images == "require" else None
     opened = None
@@ -234,7 +232,7 @@ def _image_source(
     return images_of
 
 
-def _diagnostic_stars(members: Sequence[TargetPlan]) -> set[int]:
+def _diagnostic_stars(members: Sequence[Star]) -> set[int]:
     """A few stars with events and data, drawn by hash."""
-    able = [target.target_id for target in members if target.tces and target.files]
-    return set(sorted(able, key=lambda star: keyed_hash("diagnostic", star))[:_DIAGNOSTIC_STARS])
+    able = [star.target_id for star in members if star.tces and star.files]
+    return set(sorted(able, key=lambda target: keyed_hash("diagnostic", target))[:_DIAGNOSTIC_STARS])

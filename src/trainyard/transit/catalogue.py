@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.transit.archive import ArchiveIndex, FileRecord, Found, index_files, list_files
+from trainyard.transit.members import is_kept, keep_plan
 from trainyard.transit.plan import Catalogue, Plan, make_plan
 from trainyard.transit.settings import InputSettings, TransitSettings
 from trainyard.transit.tces import normalise, read_tces
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import read_json, write_json
 from trainyard.yard.identity import keyed_hash
+
+MEMBERS = "transit-members"
+"""Folder, in the cache, of what the shards' jobs need of the plan."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,11 @@ def plan_summary(
     """
     inputs = settings.inputs
     relevant = [settings.demo, inputs, settings.plan, settings.split]
-    base = keyed_hash("plan-summary", code, *(part.model_dump_json() for part in relevant))
+    base = keyed_hash("plan-summary", code, str(demo_folder), *(part.model_dump_json() for part in relevant))
     file = cache / f"transit-plan-{base:016x}.json"
     known = _load_summary(file)
+    if known is not None and not is_kept(cache / MEMBERS, [*known[1].shards, *known[1].splits]):
+        known = None
     if known is not None and (trust_cache or inputs.source == "demo"):
         return known[1]
     found = () if inputs.source == "demo" else _listing(inputs)
@@ -71,24 +77,18 @@ def plan_summary(
     if known is not None and known[0] == state:
         return known[1]
     catalogue = (
-        demo_catalogue(settings, demo_folder)
-        if inputs.source == "demo"
-        else _archive_catalogue(settings, found, cache)
+        demo_catalogue(settings, demo_folder) if inputs.source == "demo" else _archive_catalogue(settings, found, cache)
     )
-    summary = summarize(_plan(settings, catalogue))
+    summary = _summarize(_plan(settings, catalogue), cache / MEMBERS)
     write_json(file, {"state": state, "summary": asdict(summary)})
     return summary
 
 
-def summarize(plan: Plan) -> PlanSummary:
-    """What the Snakefile needs to know of a plan."""
-    return PlanSummary(
-        plan=plan.digest,
-        shards=tuple(plan.shard_digests),
-        splits=tuple(plan.split_digests),
-        targets=tuple(len(shard) for shard in plan.shards),
-        bytes=tuple(sum(file.bytes for target in shard for file in target.files) for shard in plan.shards),
-    )
+def _summarize(plan: Plan, members: Path) -> PlanSummary:
+    """What the Snakefile needs to know of a plan; what its jobs need is kept in `members`."""
+    shards, splits = keep_plan(plan, members)
+    files = [[file.bytes for planned in shard for file in planned.star.files] for shard in plan.shards]
+    return PlanSummary(plan.digest, shards, splits, tuple(map(len, plan.shards)), tuple(map(sum, files)))
 
 
 def demo_catalogue(settings: TransitSettings, folder: Path) -> Catalogue:

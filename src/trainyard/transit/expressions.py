@@ -111,7 +111,10 @@ class _Compiler:
                 tree = ast.parse(self._line, mode="eval")
             term = self._condition(tree.body)
         except SyntaxError as error:
-            self._refuse(max((error.offset or 1) - 1, 0), error.msg)
+            # Python gives 0 where the text ends too early.
+            offset = error.offset - 1 if error.offset else len(self._line)
+            hint = ", write '==' to compare" if self._line[offset : offset + 1] == "=" else ""
+            self._refuse(offset, error.msg + hint)
         except (ValueError, RecursionError, MemoryError) as error:
             self._refuse(0, f"cannot be parsed ({error})")
         return Expression(self._text, frozenset(self._columns), term.evaluate)

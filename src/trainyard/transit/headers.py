@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
+import re
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ Kind = Literal["lc", "tp"]
 CadenceClass = Literal["fast", "2-minute", "full-frame", "short", "long"]
 
 _BLOCK = 2880
+_MAX_COLUMNS = 999  # of the FITS standard; a broken card could ask for more than fit in memory
 _GZIP_MAGIC = b"\x1f\x8b"
 _REFERENCE_DAYS: dict[TimeReference, float] = {"BTJD": 2457000.0, "BKJD": 2454833.0}
 
@@ -91,18 +93,14 @@ def read_info(path: Path) -> FileInfo:
         # astropy also warns of what it is about to raise, and of cards that are not used here.
         with warnings.catch_warnings(), _open(path) as handle:
             warnings.simplefilter("ignore")
-            primary, extension, expected = _headers(handle)
+            primary, extension, raw, expected = _headers(handle)
             facts = _facts(primary, extension)
-        return FileInfo(
-            path=path,
-            content=_content(path, primary, extension),
-            bytes=path.stat().st_size,
-            expected_bytes=expected,
-            **facts,
-        )
+        summed = "CHECKSUM" in extension or "DATASUM" in extension
+        content = _content(path, raw if summed else None)
+        return FileInfo(path=path, content=content, bytes=path.stat().st_size, expected_bytes=expected, **facts)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (OSError, EOFError, ValueError, zlib.error, VerifyError) as error:
+    except (OSError, EOFError, ValueError, OverflowError, zlib.error, VerifyError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
 
 
@@ -115,8 +113,8 @@ def _open(path: Path) -> BinaryIO:
     return handle
 
 
-def _headers(handle: BinaryIO) -> tuple[Header, Header, int]:
-    """Primary header, header of the first extension, and the byte where the data of that extension end."""
+def _headers(handle: BinaryIO) -> tuple[Header, Header, bytes, int]:
+    """Primary header, header of the first extension, both as bytes, and where the data of that extension end."""
     from astropy.io.fits import Header
 
     if handle.read(6) != b"SIMPLE":
@@ -125,14 +123,17 @@ def _headers(handle: BinaryIO) -> tuple[Header, Header, int]:
     primary = Header.fromfile(handle)
     handle.seek(_data_bytes(primary), 1)
     if handle.read(8) != b"XTENSION":
-        raise InputError("truncated: the file ends where its first table should begin")
+        raise InputError("has no table, or is truncated before it")
     handle.seek(-8, 1)
     extension = Header.fromfile(handle)
-    end = handle.tell() + _data_bytes(extension)
+    begin = handle.tell()
+    end = begin + _data_bytes(extension)
+    handle.seek(0)
+    raw = handle.read(begin)
     handle.seek(end - 1)
     if not handle.read(1):
         raise InputError(f"truncated: its first table must reach to byte {end}; download the file again")
-    return primary, extension, end
+    return primary, extension, raw, end
 
 
 def _data_bytes(header: Header) -> int:
@@ -147,14 +148,13 @@ def _data_bytes(header: Header) -> int:
     return math.ceil(size / _BLOCK) * _BLOCK
 
 
-def _content(path: Path, primary: Header, extension: Header) -> str:
-    """Fingerprint of a file; its CHECKSUM and DATASUM cards stand for the data where it has them.
+def _content(path: Path, headers: bytes | None) -> str:
+    """Fingerprint of a file: of its headers if their CHECKSUM or DATASUM stands for the data, else of all its bytes.
 
-    The cards alone are too weak: they have 32 bits, and excerpts are found that still carry the cards of the whole. So
-    the two headers are hashed with them.
+    The cards alone would be too weak: they have 32 bits, and excerpts are found that still carry those of the whole.
     """
-    if "CHECKSUM" in extension or "DATASUM" in extension:
-        return "header:" + hashlib.sha256((primary.tostring() + extension.tostring()).encode()).hexdigest()
+    if headers is not None:
+        return "headers:" + hashlib.sha256(headers).hexdigest()
     with path.open("rb") as handle:
         return "file:" + hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -185,14 +185,13 @@ def _facts(primary: Header, extension: Header) -> dict[str, Any]:
 
 
 def _kind(extension: Header) -> Kind:
-    columns = {
-        str(extension.get(f"TTYPE{i}", "")).strip().upper(): str(extension.get(f"TFORM{i}", "")).strip()
-        for i in range(1, _integer(extension, "TFIELDS", 0) + 1)
-    }
+    fields = range(1, min(_integer(extension, "TFIELDS", 0), _MAX_COLUMNS) + 1)
+    columns = {str(extension.get(f"TTYPE{i}", "")).strip().upper(): i for i in fields}
     if "TIME" in columns and columns.keys() & {"PDCSAP_FLUX", "SAP_FLUX"}:
         return "lc"
-    # A pixel image has a repeat count in its format, as in 121E.
-    if "TIME" in columns and columns.get("FLUX", "")[:-1] not in ("", "1"):
+    # An image per row has a repeat count in its format, as in 121E.
+    repeat = re.match(r"\d+", str(extension.get(f"TFORM{columns.get('FLUX', 0)}", "")).strip())
+    if "TIME" in columns and repeat and int(repeat[0]) > 1:
         return "tp"
     raise InputError(
         "its first table is neither a light curve (TIME, PDCSAP_FLUX) nor target pixels (TIME, FLUX images)"

@@ -102,7 +102,7 @@ def read_light_curve(path: Path, *, flux_column: str = "PDCSAP_FLUX") -> LightCu
         # astropy complains of the unit of TIME, "BJD - 2457000, days"; nothing here needs its units.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
+            with fits.open(path, memmap=True) as hdus:
                 return _from_table(hdus[1].data, info, flux_column)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -112,23 +112,20 @@ def read_light_curve(path: Path, *, flux_column: str = "PDCSAP_FLUX") -> LightCu
 
 def _from_table(table: FITS_rec, info: FileInfo, flux_column: str) -> LightCurve:
     names = {name.upper() for name in table.columns.names}
-    quality = "QUALITY" if "QUALITY" in names else "SAP_QUALITY"
+    quality = "SAP_QUALITY" if "SAP_QUALITY" in names else "QUALITY"
     missing = [name for name in ("TIME", flux_column, f"{flux_column}_ERR", quality) if name not in names]
     if missing:
         raise InputError(f"has no column {' and no column '.join(missing)}")
     n = len(table)
     if n == 0:
         raise InputError("has no cadence")
-    if "CADENCENO" in names:
-        cadence_no = _native(table["CADENCENO"], np.int32)
-    else:
-        cadence_no = np.arange(n, dtype=np.int32)
+    numbers = table["CADENCENO"] if "CADENCENO" in names else np.arange(n)
     return LightCurve(
         time=_native(table["TIME"], np.float64),
         flux=_native(table[flux_column], np.float64),
         flux_err=_native(table[f"{flux_column}_ERR"], np.float64),
         quality=_native(table[quality], np.int32),
-        cadence_no=cadence_no,
+        cadence_no=_native(numbers, np.int32),
         info=info,
     )
 

@@ -25,6 +25,14 @@ from trainyard.yard.errors import InputError
 
 WcsSource = Literal["aperture", "pixels", "centre"]
 
+_COLUMNS: dict[str, tuple[type[np.generic], int]] = {
+    "TIME": (np.float64, 1),
+    "QUALITY": (np.int32, 1),
+    "FLUX": (np.float32, 3),
+    "FLUX_ERR": (np.float32, 3),
+}
+_BLOCK_ROWS = 256
+
 # Everything that astropy, numpy and zlib raise on files that are cut, empty, overwritten, or of another kind.
 _UNREADABLE = (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, zlib.error, fits.VerifyError)
 
@@ -115,7 +123,7 @@ class PixelFile:
     def open(cls, path: Path) -> Self:
         """Read what images need of a target pixel file (TESS `_tp.fits`, Kepler `_targ.fits`, also gzipped).
 
-        Only TIME, QUALITY, FLUX and FLUX_ERR are read; the file is closed on return.
+        Only TIME, QUALITY, FLUX and FLUX_ERR are kept; the file is closed on return.
 
         Raises:
             InputError: The file is missing, empty, cut, not FITS, or has no pixel table.
@@ -124,17 +132,17 @@ class PixelFile:
         if info.kind != "tp":
             raise InputError(f"{path}: is a light curve, expected a target pixel file")
         try:
-            # astropy complains of the unit of TIME, "BJD - 2457000, days"; nothing here needs its units.
-            with warnings.catch_warnings(), fits.open(path, memmap=True) as hdus:
-                warnings.simplefilter("ignore")
+            with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
+                warnings.simplefilter("ignore", FITSFixedWarning)
                 table = hdus[1]
+                columns = _read_columns(table, _COLUMNS)
                 wcs, source = _celestial_wcs(hdus)
                 return cls(
                     info,
-                    time=_column(table, "TIME", np.float64, ndim=1),
-                    quality=_column(table, "QUALITY", np.int32, ndim=1),
-                    flux=_column(table, "FLUX", np.float32, ndim=3),
-                    flux_err=_column(table, "FLUX_ERR", np.float32, ndim=3),
+                    time=columns["TIME"],
+                    quality=columns["QUALITY"],
+                    flux=columns["FLUX"],
+                    flux_err=columns["FLUX_ERR"],
                     exposure_seconds=_exposure_seconds(hdus[0].header, table.header, info),
                     wcs=wcs,
                     wcs_source=source,
@@ -196,16 +204,34 @@ class PixelFile:
         return (float(column), float(row)) if np.isfinite(column) and np.isfinite(row) else centre
 
 
-def _column(table: Any, name: str, dtype: type[np.generic], *, ndim: int) -> NDArray[Any]:
-    """A copy of a column in native byte order, independent of the memory-mapped file."""
-    if name not in table.columns.names:
-        raise InputError(f"has no column {name}")
-    column = table.data[name]
-    if len(column) == 0:
+def _read_columns(table: Any, wanted: dict[str, tuple[type[np.generic], int]]) -> dict[str, NDArray[Any]]:
+    """Some columns of a table in native byte order, read a block of rows at a time.
+
+    The table's own `data` would do, but astropy copies all columns of a mapped table when it closes the file: several
+    times the memory and the time.
+
+    Args:
+        table: Table HDU of an open file.
+        wanted: Type, and number of dimensions with that of the rows, by column name.
+    """
+    missing = [name for name in wanted if name not in table.columns.names]
+    if missing:
+        raise InputError(f"has no column {' and no column '.join(missing)}")
+    layout = table.columns.dtype.newbyteorder(">")
+    rows, place = table.header["NAXIS2"], table.fileinfo()
+    if rows == 0:
         raise InputError("has no cadence")
-    if column.ndim != ndim:
-        raise InputError(f"its column {name} has shape {column.shape}, expected {ndim} dimensions")
-    return np.array(column, dtype=dtype)
+    for name, (_, dimensions) in wanted.items():
+        if len(layout[name].shape) != dimensions - 1 or table.columns[name].bscale or table.columns[name].bzero:
+            raise InputError(f"its column {name} is scaled or has not {dimensions} dimensions")
+    read = {name: np.empty((rows, *layout[name].shape), dtype) for name, (dtype, _) in wanted.items()}
+    place["file"].seek(place["datLoc"])
+    for first in range(0, rows, _BLOCK_ROWS):
+        last = min(first + _BLOCK_ROWS, rows)
+        block = np.frombuffer(place["file"].read((last - first) * layout.itemsize), layout)
+        for name, column in read.items():
+            column[first:last] = block[name]
+    return read
 
 
 def _exposure_seconds(primary: fits.Header, table: fits.Header, info: FileInfo) -> float:
@@ -263,10 +289,11 @@ def _running_sums(pixels: PixelFile, bitmask: int) -> PixelSums:
     good = good[np.argsort(pixels.time[good], kind="stable")]
     flux, flux_err = pixels.flux[good], pixels.flux_err[good]
     missing = ~(np.isfinite(flux) & np.isfinite(flux_err))
-    count = np.zeros((len(good) + 1, *pixels.shape), np.int32)
-    np.cumsum(~missing, axis=0, dtype=np.int32, out=count[1:])
 
-    # Each array is filled, changed and summed in place: it is the largest thing in memory while a shard is built.
+    # Each array is filled, changed and summed in place: they are the largest things in memory while a shard is built.
+    count = np.zeros((len(good) + 1, *pixels.shape), np.int32)
+    count[1:] = ~missing
+    np.cumsum(count, axis=0, dtype=np.int32, out=count)
     variance = _rows(flux_err, missing, pixels.exposure_seconds)
     np.square(variance, out=variance)
     np.cumsum(variance, axis=0, out=variance)

@@ -38,14 +38,10 @@ class Catalogue:
 
 
 @dataclass(frozen=True)
-class TargetPlan:
-    """One star: its shard (0-based), split and blend group, its TCEs and its files."""
+class Star:
+    """What one star is built from: its TCEs and its files."""
 
     target_id: int
-    shard: int
-    split: str
-    group: int
-    stratum: str
     tces: tuple[Tce, ...]
     files: tuple[FileRecord, ...]
 
@@ -54,7 +50,23 @@ class TargetPlan:
         """Fingerprint of everything that shapes the examples of this star; paths and file times are not in it."""
         files = [(file.kind, file.sector, file.bytes, file.content) for file in self.files]
         tces = [{**vars(tce), "scalars": dict(tce.scalars)} for tce in self.tces]
-        return _digest(json.dumps([self.target_id, tces, files], sort_keys=True))
+        return _digest([self.target_id, tces, files])
+
+
+@dataclass(frozen=True)
+class PlannedStar:
+    """A star with its place: shard (0-based), split, blend group and stratum."""
+
+    star: Star
+    shard: int
+    split: str
+    group: int
+    stratum: str
+
+    @property
+    def target_id(self) -> int:
+        """TIC, KIC or EPIC number."""
+        return self.star.target_id
 
 
 @dataclass(frozen=True)
@@ -62,38 +74,42 @@ class Plan:
     """All planned stars, ordered by target id."""
 
     num_shards: int
-    targets: tuple[TargetPlan, ...]
+    stars: tuple[PlannedStar, ...]
     ledger: Ledger
 
     @cached_property
-    def shards(self) -> tuple[tuple[TargetPlan, ...], ...]:
+    def shards(self) -> tuple[tuple[PlannedStar, ...], ...]:
         """Members of each shard."""
-        members: list[list[TargetPlan]] = [[] for _ in range(self.num_shards)]
-        for target in self.targets:
-            members[target.shard].append(target)
+        members: list[list[PlannedStar]] = [[] for _ in range(self.num_shards)]
+        for star in self.stars:
+            members[star.shard].append(star)
         return tuple(tuple(shard) for shard in members)
 
-    @property
-    def shard_digests(self) -> list[str]:
-        """Digest of the members of each shard."""
-        return [members_digest(shard) for shard in self.shards]
+    def members(self, shard: int) -> tuple[Star, ...]:
+        """Stars of one shard (0-based)."""
+        return tuple(planned.star for planned in self.shards[shard])
 
-    @property
-    def split_digests(self) -> list[str]:
-        """Digest of the split assignment of each shard's members."""
-        return [_digest(repr([(t.target_id, t.split) for t in shard])) for shard in self.shards]
+    def assignment(self, shard: int) -> dict[int, str]:
+        """Split of every star of one shard (0-based)."""
+        return {planned.target_id: planned.split for planned in self.shards[shard]}
 
     @property
     def digest(self) -> str:
         """Digest of the whole plan, locations of files included."""
-        paths = [file.path for target in self.targets for file in target.files]
-        groups = [(t.target_id, t.split, t.group, t.stratum) for t in self.targets]
-        return _digest(repr((self.shard_digests, groups, paths, self.ledger.to_dict())))
+        places = [
+            (p.star.digest, p.split, p.group, p.stratum, [file.path for file in p.star.files]) for p in self.stars
+        ]
+        return _digest([self.num_shards, places, self.ledger.to_dict()])
 
 
-def members_digest(targets: Sequence[TargetPlan]) -> str:
+def members_digest(stars: Sequence[Star]) -> str:
     """Digest of the stars of one shard."""
-    return _digest(repr([target.digest for target in sorted(targets, key=lambda t: t.target_id)]))
+    return _digest([star.digest for star in sorted(stars, key=lambda star: star.target_id)])
+
+
+def assignment_digest(assignment: Mapping[int, str]) -> str:
+    """Digest of the splits of the stars of one shard."""
+    return _digest(sorted(assignment.items()))
 
 
 def make_plan(catalogue: Catalogue, plan: PlanSettings, split: SplitSettings, *, time_reference: str | None) -> Plan:
@@ -114,19 +130,23 @@ def make_plan(catalogue: Catalogue, plan: PlanSettings, split: SplitSettings, *,
     groups = blend_groups(tces, positions, radius_arcsec=split.blend_radius_arcsec, settings=plan)
     strata = {star: _stratum(rows) for star, rows in tces.items()}
     splits = assign([(star, groups[star], strata[star]) for star in sorted(tces)], split)
-    targets = [
-        TargetPlan(
-            target_id=star,
+    planned = [
+        PlannedStar(
+            star=Star(
+                star, _in_time_of_files(tces[star], files.get(star, []), time_reference), tuple(files.get(star, []))
+            ),
             shard=bucket(star, plan.num_shards, salt="transit-shard"),
             split=splits[star],
             group=groups[star],
             stratum=strata[star],
-            tces=tuple(in_time_of(tce, files.get(star, []), time_reference) for tce in tces[star]),
-            files=tuple(files.get(star, [])),
         )
         for star in sorted(tces)
     ]
-    return Plan(plan.num_shards, tuple(targets), ledger)
+    return Plan(plan.num_shards, tuple(planned), ledger)
+
+
+def _in_time_of_files(tces: Sequence[Tce], files: Sequence[FileRecord], table_reference: str | None) -> tuple[Tce, ...]:
+    return tuple(in_time_of(tce, files, table_reference) for tce in tces)
 
 
 def in_time_of(tce: Tce, files: Sequence[FileRecord], table_reference: str | None) -> Tce:
@@ -188,7 +208,10 @@ def _refuse_if_rejected(ledger: Ledger, plan: PlanSettings) -> None:
             raise InputError(
                 f"{sum(unusable.values())} of {counts['expected']} items of kind {kind} cannot be used ({worst}); the"
                 f" limit is transit.plan.max_reject_fraction = {plan.max_reject_fraction}. First of them: "
-                + "; ".join(f"{row['item']}: {row['detail']}" for row in [row for row in ledger.rejections if row["kind"] == kind][:3])
+                + "; ".join(
+                    f"{row['item']}: {row['detail']}"
+                    for row in [row for row in ledger.rejections if row["kind"] == kind][:3]
+                )
             )
 
 
@@ -206,5 +229,5 @@ def _position(tces: Sequence[Tce], files: Sequence[FileRecord]) -> tuple[float, 
     return next((place for place in places if np.isfinite(place).all()), (float("nan"), float("nan")))
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

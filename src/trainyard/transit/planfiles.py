@@ -1,19 +1,16 @@
-"""The plan on disk: three tables that tell which star, TCE and file belong to which shard."""
+"""The plan for the record: three tables that tell which star, TCE and file belong to which shard."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from trainyard.transit.archive import FileRecord
-from trainyard.transit.plan import Plan, TargetPlan, members_digest
+from trainyard.transit.plan import Plan
 from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, STRING_SCALARS
 from trainyard.transit.tces import Tce
-from trainyard.yard.errors import IntegrityError
-from trainyard.yard.files import read_json, write_json
+from trainyard.yard.files import write_json
 from trainyard.yard.tables import Column, Role, TableContract
 
 _META, _KEY = Role.METADATA, Role.KEY
@@ -64,17 +61,16 @@ FILES = TableContract(
         Column("time_reference", pa.string(), _META, description="BTJD or BKJD"),
     ),
 )
-_SCALARS = (*INT_SCALARS, *STRING_SCALARS, *FLOAT_SCALARS)
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
-    """Write `targets.parquet`, `tces.parquet`, `files.parquet`, `ledger.json` and, for people, `targets.csv`."""
+    """Write `tces.parquet`, `files.parquet`, `ledger.json`, `targets.csv` for people and, last, `targets.parquet`."""
     targets = [
-        {"target_id": t.target_id, "shard": t.shard, "split": t.split, "group": t.group, "stratum": t.stratum}
-        for t in plan.targets
+        {"target_id": p.target_id, "shard": p.shard, "split": p.split, "group": p.group, "stratum": p.stratum}
+        for p in plan.stars
     ]
-    tces = [_tce_row(tce, target.shard) for target in plan.targets for tce in target.tces]
-    files = [{**vars(file), "shard": target.shard} for target in plan.targets for file in target.files]
+    tces = [_tce_row(tce, planned.shard) for planned in plan.stars for tce in planned.star.tces]
+    files = [{**vars(file), "shard": planned.shard} for planned in plan.stars for file in planned.star.files]
     TCES.write(folder / "tces.parquet", TCES.table(tces))
     FILES.write(folder / "files.parquet", FILES.table(files))
     write_json(folder / "ledger.json", plan.ledger.to_dict())
@@ -83,70 +79,11 @@ def write_plan(plan: Plan, folder: Path) -> None:
     TARGETS.write(folder / "targets.parquet", table)
 
 
-def read_shard(folder: Path, shard: int, *, digest: str | None = None) -> tuple[TargetPlan, ...]:
-    """Members of one shard, ordered by target id.
-
-    Raises:
-        IntegrityError: The plan on disk is not the one whose digest the rule carries.
-    """
-    mine = [("shard", "=", shard)]
-    tces: dict[int, list[Tce]] = defaultdict(list)
-    for row in TCES.read(folder / "tces.parquet", filters=mine).to_pylist():
-        tces[row["star"]].append(_tce(row))
-    files: dict[int, list[FileRecord]] = defaultdict(list)
-    for row in FILES.read(folder / "files.parquet", filters=mine).to_pylist():
-        row.pop("shard")
-        files[row["target_id"]].append(FileRecord(**row))
-    targets = tuple(
-        TargetPlan(**row, tces=tuple(tces[row["target_id"]]), files=tuple(files[row["target_id"]]))
-        for row in TARGETS.read(folder / "targets.parquet", filters=mine).to_pylist()
-    )
-    if digest is not None and members_digest(targets) != digest:
-        raise IntegrityError(
-            f"{folder}: shard {shard + 1} does not have the members that were planned when this run began; the table or"
-            " the archive has changed since. Run the same command again."
-        )
-    return targets
-
-
-def read_assignment(folder: Path, shard: int) -> dict[int, str]:
-    """Split of every star of a shard."""
-    rows = TARGETS.read(folder / "targets.parquet", filters=[("shard", "=", shard)]).to_pylist()
-    return {row["target_id"]: row["split"] for row in rows}
-
-
-def read_plan_ledger(folder: Path) -> dict[str, Any]:
-    """Ledger of the plan as written."""
-    return dict(read_json(folder / "ledger.json"))
-
-
 def _tce_row(tce: Tce, shard: int) -> dict[str, Any]:
     return {
-        "shard": shard,
-        "uid": tce.uid,
-        "star": tce.target_id,
-        "sector_run": tce.sector_run,
-        "sectors": None if tce.sectors is None else list(tce.sectors),
-        "period": tce.period,
-        "epoch": tce.epoch,
-        "duration_hours": tce.duration_hours,
-        "period_err": tce.period_err,
-        "epoch_err": tce.epoch_err,
+        **{name: value for name, value in vars(tce).items() if name not in ("scalars", "target_id")},
         **tce.scalars,
+        "shard": shard,
+        "star": tce.target_id,
+        "sectors": None if tce.sectors is None else list(tce.sectors),
     }
-
-
-def _tce(row: dict[str, Any]) -> Tce:
-    return Tce(
-        uid=row["uid"],
-        target_id=row["star"],
-        sector_run=row["sector_run"],
-        sectors=None if row["sectors"] is None else tuple(row["sectors"]),
-        disposition=row["disposition"],
-        period=row["period"],
-        epoch=row["epoch"],
-        duration_hours=row["duration_hours"],
-        period_err=row["period_err"],
-        epoch_err=row["epoch_err"],
-        scalars={name: row[name] for name in _SCALARS},
-    )

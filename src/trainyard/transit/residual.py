@@ -31,7 +31,9 @@ def residual_flux(
     residual = flux.copy()
     usable = np.ones(len(flux), dtype=bool)
     for dip in _dips(masks):
-        inside = event_mask(masks.time, [dip], width=masks.settings.ex_it_mask_n_durations_window, max_mes_threshold=np.inf)
+        inside = event_mask(
+            masks.time, [dip], width=masks.settings.ex_it_mask_n_durations_window, max_mes_threshold=np.inf
+        )
         if not inside.any():
             continue
         phase = phase_distance(masks.time[inside], dip.epoch, dip.period)

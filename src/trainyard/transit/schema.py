@@ -96,7 +96,9 @@ EXAMPLES = TableContract(
     (
         Column("uid", pa.string(), Role.KEY, description="tce_uid, '_t_', centre in full precision", nullable=False),
         Column("example_i", pa.int32(), Role.METADATA, description="0-based record number in the raw shard"),
-        Column("tce_uid", pa.string(), Role.KEY, description="TCE that the window is cut for; empty for spare negatives"),
+        Column(
+            "tce_uid", pa.string(), Role.KEY, description="TCE that the window is cut for; empty for spare negatives"
+        ),
         Column("tce_uids", pa.string(), Role.METADATA, description="all TCEs of the same physical event, ';' between"),
         Column("event_id", pa.string(), Role.KEY, description="physical event (cluster of TCEs) of the star"),
         Column("sector", pa.int32(), Role.METADATA, description="sector, quarter or campaign"),
@@ -109,9 +111,17 @@ EXAMPLES = TableContract(
         Column("frac_good", pa.float32(), Role.METADATA, description="good part of the window's cadences"),
         Column("frac_good_center", pa.float32(), Role.METADATA, description="good part of the central 1 TD"),
         Column("in_transit_fraction", pa.float32(), _NEVER, description="share of points inside a true event"),
-        Column("depth_measured_ppm", pa.float32(), _NEVER, "ppm", "median of the edges minus median of the central half TD"),
+        Column(
+            "depth_measured_ppm", pa.float32(), _NEVER, "ppm", "median of the edges minus median of the central half TD"
+        ),
         Column("timing_error_durations", pa.float32(), Role.METADATA, "TD", "uncertainty of the predicted mid-time"),
-        Column("offset_sigma", pa.float32(), _NEVER, "sigma", "centroid offset over its error, published formula; NaN: none"),
+        Column(
+            "offset_sigma",
+            pa.float32(),
+            _NEVER,
+            "sigma",
+            "centroid offset over its error, published formula; NaN: none",
+        ),
         *_scalar_columns(),
     ),
 )

@@ -16,7 +16,7 @@ there are do not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +104,11 @@ class Selection:
     balance: pa.Table
     """Contract BALANCE; no rows without a quota."""
 
+    @property
+    def kept(self) -> int:
+        """Number of examples that the selection holds."""
+        return int(pc.sum(self.table["kept"]).as_py() or 0)
+
     def write(self, folder: Path) -> None:
         """Write `selection.parquet`, and for people `counts.csv` and `balance.csv`."""
         COUNTS.write_csv(folder / "counts.csv", self.counts)
@@ -164,8 +169,7 @@ def materialize_shard(norm_shard: Path, selection: Path, out: Path) -> int:
         IntegrityError: Shard, receipt and selection disagree.
     """
     receipt = verify(norm_shard)
-    name = naming.parse_shard(norm_shard.name)
-    shard = naming.split_shard(name.split or "raw", name.shard, name.num_shards)
+    shard = str(replace(naming.parse_shard(norm_shard.name), normalized=False))
     rows = SELECTION.read(selection, columns=["example_i_tfrec", "kept"], filters=[("shard", "=", shard)])
     if receipt.records != rows.num_rows:
         raise IntegrityError(

@@ -7,26 +7,38 @@ left out of the code digests: a changed value reaches the rules through `params`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from trainyard.yard.settings import Settings
 
 Disposition = str
 
 
+def _yaml_off(value: object) -> object:
+    """YAML reads a bare `off` as false."""
+    return "off" if value is False else value
+
+
+_YamlOff = BeforeValidator(_yaml_off)
+
+
 class DemoSettings(Settings):
     """The simulated archive that the default configuration builds from."""
 
     stars: int = Field(
-        24, ge=1, description="Number of simulated stars. Their kinds (planets, binaries, blends, variables, quiet ones)"
-        " repeat every 12 stars; one more star changes none of the others."
+        24,
+        ge=1,
+        description="Number of simulated stars. Their kinds (planets, binaries, blends, variables, quiet ones)"
+        " repeat every 12 stars; one more star changes none of the others.",
     )
     sectors: int = Field(2, ge=1, le=6, description="Sectors per star.")
     days: float = Field(13.0, gt=3, le=27, description="Length of a simulated sector, days.")
     pixels: bool = Field(True, description="Write target pixel files too.")
-    stamp: int = Field(7, ge=5, le=25, description="Rows and columns of a target pixel file; 11 is usual, and 1 kB a cadence.")
+    stamp: int = Field(
+        7, ge=5, le=25, description="Rows and columns of a target pixel file; 11 is usual, and 1 kB a cadence."
+    )
     seed: int = Field(7, description="Seed of the simulation.")
 
 
@@ -80,7 +92,8 @@ class PlanSettings(Settings):
         default_factory=lambda: ["EB", "KP", "CP", "NTP", "NEB", "NPC"], description="Rows that become examples."
     )
     quiet_stars: bool = Field(
-        True, description="Also build stars that the table lists without any signal (disposition NONE): they give negatives."
+        True,
+        description="Also build stars that the table lists without any signal (disposition NONE): they give negatives.",
     )
     targets: list[int] = Field(default_factory=list, description="Build these stars only; empty: all of them.")
     duplicates: Literal["merge", "keep"] = Field(
@@ -89,19 +102,27 @@ class PlanSettings(Settings):
         " 'keep' emits one window per TCE as the published set does.",
     )
     period_tolerance: float = Field(
-        0.001, gt=0, lt=0.1, description="Relative difference of periods (or of a small integer ratio) within a cluster."
+        0.001,
+        gt=0,
+        lt=0.1,
+        description="Relative difference of periods (or of a small integer ratio) within a cluster.",
     )
     max_period_ratio: int = Field(4, ge=1, description="Largest integer ratio of periods within a cluster.")
     max_duration_period_ratio: float = Field(
-        0.5, gt=0, description="A TCE whose duration is a larger part of its period is rejected as implausible"
-        " (durations given in seconds or days-times-24 twice show up here)."
+        0.5,
+        gt=0,
+        description="A TCE whose duration is a larger part of its period is rejected as implausible"
+        " (durations given in seconds or days-times-24 twice show up here).",
     )
     min_duration_hours: float = Field(
         0.25, gt=0, description="Shorter durations are rejected as implausible (days given for hours show up here)."
     )
     max_duration_hours: float = Field(100.0, gt=0, description="Longer durations are rejected as implausible.")
     max_reject_fraction: float = Field(
-        0.5, ge=0, le=1, description="The build stops when a larger part of the TCE rows, files, or targets is rejected."
+        0.5,
+        ge=0,
+        le=1,
+        description="The build stops when a larger part of the TCE rows, files, or targets is rejected.",
     )
 
 
@@ -114,8 +135,10 @@ class MaskSettings(Settings):
         " the previous logic of the published build.",
     )
     ex_it_mask_n_durations_window: float = Field(
-        3.0, gt=0, description="Full width (TD) of the masks that keep windows away from events (all-disposition and"
-        " positive-disposition)."
+        3.0,
+        gt=0,
+        description="Full width (TD) of the masks that keep windows away from events (all-disposition and"
+        " positive-disposition).",
     )
     sg_it_mask_n_durations_window: float = Field(
         2.0, gt=0, description="Full width (TD) of the mask that protects events from the detrender."
@@ -124,8 +147,10 @@ class MaskSettings(Settings):
         1.0, gt=0, description="Full width (TD) of the per-point true-in-transit mask."
     )
     weak_sec_mask_maxmes_thr: float = Field(
-        7.1, ge=0, description="Secondaries with a multiple event statistic above this are masked too. 0 repeats the"
-        " published set, whose noise secondaries left almost no quiet time."
+        7.1,
+        ge=0,
+        description="Secondaries with a multiple event statistic above this are masked too. 0 repeats the"
+        " published set, whose noise secondaries left almost no quiet time.",
     )
     positive_disps: list[Disposition] = Field(
         default_factory=lambda: ["EB", "CP", "KP"],
@@ -148,23 +173,28 @@ class LightCurveSettings(Settings):
         "default", description="Bits that make a cadence bad; 'default' is 17087 for TESS, 1130799 for Kepler and K2."
     )
     quality_kernel_sigma: float = Field(1.0, gt=0, description="Sigma of the quality score's kernel, cadences.")
-    detrend: Literal["off", "biweight", "savgol"] = Field(
+    detrend: Annotated[Literal["off", "biweight", "savgol"], _YamlOff] = Field(
         "off", description="'off' divides by the sector's median; 'biweight' is wotan's; 'savgol' is Savitzky-Golay."
     )
     detrend_window_days: float = Field(
         1.2, gt=0, description="Length of the detrender's window; raised to 3 durations of the star's longest event."
     )
     savgol_order: int | Literal["auto"] = Field(
-        2, description="Polynomial order, 0 to 3; 'auto' takes the order with the least cross-validated error outside"
-        " of events."
+        2,
+        description="Polynomial order, 0 to 3; 'auto' takes the order with the least cross-validated error outside"
+        " of events.",
     )
-    detrend_sigma: float = Field(5.0, gt=0, description="Residuals beyond this many robust sigmas do not pull the trend.")
+    detrend_sigma: float = Field(
+        5.0, gt=0, description="Residuals beyond this many robust sigmas do not pull the trend."
+    )
     detrend_gap_days: float = Field(0.5, gt=0, description="A data gap longer than this cuts the trend in two.")
 
     @model_validator(mode="after")
     def _order_is_safe(self) -> LightCurveSettings:
         if self.savgol_order != "auto" and not 0 <= self.savgol_order <= 3:
-            raise ValueError("savgol_order must be 0 to 3 or 'auto': higher orders are numerically wrong on long windows")
+            raise ValueError(
+                "savgol_order must be 0 to 3 or 'auto': higher orders are numerically wrong on long windows"
+            )
         return self
 
 
@@ -180,12 +210,15 @@ class WindowSettings(Settings):
     )
     resampled_num_points: int = Field(100, ge=10, description="Length of a window after resampling.")
     resampling: Literal["bin", "nearest"] = Field(
-        "bin", description="'bin' averages the good cadences of each point; 'nearest' repeats the published set, with"
-        " about twice its noise."
+        "bin",
+        description="'bin' averages the good cadences of each point; 'nearest' repeats the published set, with"
+        " about twice its noise.",
     )
     max_timing_error_durations: float | None = Field(
-        0.25, gt=0, description="An event whose predicted time is uncertain by more TD is rejected, where the table has"
-        " uncertainties; null: never."
+        0.25,
+        gt=0,
+        description="An event whose predicted time is uncertain by more TD is rejected, where the table has"
+        " uncertainties; null: never.",
     )
     max_windows_per_event_sector: int | None = Field(
         None, ge=1, description="Cap on in-transit windows per event and sector, drawn by hash; null: no cap."
@@ -200,33 +233,38 @@ class NegativeSettings(Settings):
     )
     avoid_overlap: bool = Field(True, description="Out-of-transit windows of a star do not overlap each other.")
     spare_per_sector: int = Field(
-        6, ge=0, description="Further negatives that a star with quiet time to spare gives per sector; the `quota` of a"
-        " selection draws from them for stars too crowded to have their own."
+        6,
+        ge=0,
+        description="Further negatives that a star with quiet time to spare gives per sector; the `quota` of a"
+        " selection draws from them for stars too crowded to have their own.",
     )
     spare_durations_hours: list[float] = Field(
         default_factory=lambda: [1.5, 2, 2.5, 3, 3.5, 4.5, 5, 6, 7.5, 9, 10, 12, 12.5, 15],
         description="Durations that spare negatives are drawn with, where the star has no event of its own.",
     )
     residual: bool = Field(
-        False, description="Where quiet time does not suffice, cut negatives from the light curve divided by the folded"
-        " profile of its events; such examples say `origin = residual`."
+        False,
+        description="Where quiet time does not suffice, cut negatives from the light curve divided by the folded"
+        " profile of its events; such examples say `origin = residual`.",
     )
 
 
 class ImageSettings(Settings):
     """Difference images from target pixel files."""
 
-    images: Literal["auto", "require", "off"] = Field(
-        "auto", description="'auto': examples without pixel data carry no images; 'require': they are rejected;"
-        " 'off': pixel files are not read."
+    images: Annotated[Literal["auto", "require", "off"], _YamlOff] = Field(
+        "auto",
+        description="'auto': examples without pixel data carry no images; 'require': they are rejected;"
+        " 'off': pixel files are not read.",
     )
     buffer_time: float = Field(30.0, ge=0, description="Gap between in- and out-of-transit cadences, minutes.")
     size_img: tuple[int, int] = Field((11, 11), description="Rows, columns of the image before upsampling (odd).")
     f_size: tuple[int, int] = Field((3, 3), description="Upsampling factor of rows, columns (odd).")
     center_target: bool = Field(False, description="Shift the image so that the target is in the middle.")
     quality_bitmask: int | Literal["default"] = Field(
-        "default", description="Bits that make a pixel cadence bad; 'default' as for light curves, 65535 repeats the"
-        " published set."
+        "default",
+        description="Bits that make a pixel cadence bad; 'default' as for light curves, 65535 repeats the"
+        " published set.",
     )
 
 
@@ -248,8 +286,9 @@ class SplitSettings(Settings):
     val: float = Field(0.1, ge=0, lt=1, description="Share of stars in val; test takes the rest.")
     salt: str = Field("split-1", description="Name of this assignment; another salt draws another one.")
     stratify: bool = Field(
-        False, description="Cut each stratum (strongest disposition) exactly at the shares. Balanced, but then new stars"
-        " can move old ones; the plain hash never does."
+        False,
+        description="Cut each stratum (strongest disposition) exactly at the shares. Balanced, but then new stars"
+        " can move old ones; the plain hash never does.",
     )
     blend_radius_arcsec: float = Field(
         42.0, ge=0, description="Stars closer than this whose events coincide go to one split (2 TESS pixels); 0: off."
@@ -275,11 +314,13 @@ class NormalizeSettings(Settings):
     """Normalization of flux and images."""
 
     flux: Literal["min", "robust"] = Field(
-        "min", description="'min': published, the deepest central point becomes -1 (noise included); 'robust': the median"
-        " of the central half transit duration becomes -1, with the scatter outside as floor."
+        "min",
+        description="'min': published, the deepest central point becomes -1 (noise included); 'robust': the median"
+        " of the central half transit duration becomes -1, with the scatter outside as floor.",
     )
     images: Literal["train", "per_image"] = Field(
-        "train", description="'train': (x - median) / std_mad with the train split's numbers; 'per_image': with the image's own."
+        "train",
+        description="'train': (x - median) / std_mad with the train split's numbers; 'per_image': with the image's own.",
     )
 
 
@@ -287,8 +328,9 @@ class SelectionSettings(Settings):
     """A named choice of examples."""
 
     where: str = Field(
-        "", description="Expression over the example table, e.g. label == 1 and disposition == \"EB\" and offset_sigma > 3."
-        " Empty: all examples."
+        "",
+        description='Expression over the example table, e.g. label == 1 and disposition == "EB" and offset_sigma > 3.'
+        " Empty: all examples.",
     )
     drop: str = Field("", description="Examples for which this expression holds are left out.")
     max_per_target: int | None = Field(None, ge=1, description="Cap per star and label, drawn by hash.")
@@ -297,8 +339,10 @@ class SelectionSettings(Settings):
         default_factory=dict, description="Cap per disposition, split and label, drawn by hash."
     )
     quota: float | None = Field(
-        None, gt=0, description="Negatives per positive in each split and duration bin: own windows first, then spare ones"
-        " of quiet stars; null: leave as built, without spare ones."
+        None,
+        gt=0,
+        description="Negatives per positive in each split and duration bin: own windows first, then spare ones"
+        " of quiet stars; null: leave as built, without spare ones.",
     )
     materialize: bool = Field(False, description="Also write shards that hold only the selected examples.")
 

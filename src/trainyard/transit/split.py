@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from trainyard.transit import naming
@@ -180,6 +181,28 @@ def _placed(table: pa.Table, assignment: Mapping[int, str], *, where: Path, shar
             SPLIT_EXAMPLES.schema.field(name), pa.array(values, SPLIT_EXAMPLES.schema.field(name).type)
         )
     return table.cast(SPLIT_EXAMPLES.schema)
+
+
+def check_disjoint(tables: Iterable[pa.Table]) -> dict[str, int]:
+    """Number of stars in each split, after making sure that none stands in two.
+
+    Args:
+        tables: Example tables with the columns target_id and split.
+
+    Raises:
+        LeakageError: A star has examples in two splits.
+    """
+    pairs = pa.concat_tables([table.select(["target_id", "split"]) for table in tables])
+    unique = pairs.group_by(["target_id", "split"]).aggregate([])
+    counts = unique.group_by("target_id").aggregate([("split", "count")])
+    twice = counts.filter(pc.greater(counts.column("split_count"), 1)).column("target_id").to_pylist()
+    if twice:
+        raise LeakageError(
+            f"{len(twice)} stars have examples in more than one split, among them {sorted(twice)[:5]}; split the raw"
+            " shards again"
+        )
+    splits = unique.column("split").to_pylist()
+    return {split: splits.count(split) for split in SPLITS}
 
 
 def _counted(raw: Path, expected: int) -> Iterator[bytes]:

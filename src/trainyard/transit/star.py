@@ -154,9 +154,7 @@ class SectorBuilder:
             cuts += [Cut(window, None, uid, uid, SPARE, None) for window in drawn]
         return cuts
 
-    def _draw(
-        self, allowed: NDArray[np.bool_], duration: float, wanted: int, rng: np.random.Generator
-    ) -> list[Window]:
+    def _draw(self, allowed: NDArray[np.bool_], duration: float, wanted: int, rng: np.random.Generator) -> list[Window]:
         """Quiet windows that keep clear of those already drawn in this sector."""
         cutter = self.sector.cutter
         half = cutter.half_width(duration)

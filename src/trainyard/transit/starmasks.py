@@ -38,9 +38,7 @@ class StarMasks:
 
     def true_in_transit(self, run: str | None = None) -> Bools:
         """Cadences inside a real transit or eclipse, on the target or beside it."""
-        return self._mask(
-            self._of_run(run, self.settings.true_it_disps), self.settings.true_it_mask_n_durations_window
-        )
+        return self._mask(self._of_run(run, self.settings.true_it_disps), self.settings.true_it_mask_n_durations_window)
 
     def all_dispositions(self, run: str | None = None) -> Bools:
         """Cadences that out-of-transit windows keep clear of."""

@@ -136,7 +136,7 @@ def reduce_samples(samples: Sequence[Path], *, out_dir: Path, settings: Statisti
 
     Writes `train_stats.json`, and for consumers of the published set `train_stats.npy` (a dict by feature) and
     `train_set_{feature}_stats.npy` (a dict each; NaN and 0 pixels where the train split has no images), to be read with
-    `np.load(..., allow_pickle=True).item()`. One feature at a time is held in memory, 4 bytes per pixel.
+    `np.load(..., allow_pickle=True).item()`. One feature at a time is held in memory, 8 bytes per pixel.
 
     Args:
         samples: Files of `sample_shard`, in any order.

@@ -170,7 +170,9 @@ def _find_columns(names: Sequence[str], mapping: Mapping[str, str], source: str)
     known = {*_numeric_names(), *STRING_SCALARS, *_EXTRA_FLOATS, *_EXTRA_STRINGS}
     for canonical, name in mapping.items():
         if canonical not in known:
-            raise InputError(f"transit.inputs.columns: {canonical!r} is no column that Trainyard knows; see docs/transit.md")
+            raise InputError(
+                f"transit.inputs.columns: {canonical!r} is no column that Trainyard knows; see docs/transit.md"
+            )
         if name not in names:
             raise InputError(f"{source}: has no column {name!r}, which transit.inputs.columns gives for {canonical}")
     found: dict[str, str] = {}

@@ -28,46 +28,48 @@ _DT_FLOAT = 1
 _INT64_MAX = np.iinfo(np.int64).max
 
 
+_MESSAGES: dict[str, list[tuple[str, int, str, str]]] = {
+    "BytesList": [("value", 1, "many", "bytes")],
+    "FloatList": [("value", 1, "many", "float")],
+    "Int64List": [("value", 1, "many", "int64")],
+    "Feature": [
+        ("bytes_list", 1, "kind", "BytesList"),
+        ("float_list", 2, "kind", "FloatList"),
+        ("int64_list", 3, "kind", "Int64List"),
+    ],
+    "Features": [("feature", 1, "many", "Features.FeatureEntry")],
+    "Features.FeatureEntry": [("key", 1, "one", "string"), ("value", 2, "one", "Feature")],
+    "Example": [("features", 1, "one", "Features")],
+    "Dim": [("size", 1, "one", "int64"), ("name", 2, "one", "string")],
+    "Shape": [("dim", 2, "many", "Dim"), ("unknown_rank", 3, "one", "bool")],
+    "Tensor": [
+        ("dtype", 1, "one", "int32"),
+        ("tensor_shape", 2, "one", "Shape"),
+        ("tensor_content", 4, "one", "bytes"),
+    ],
+}
+"""Message to its fields: name, number, how many (`kind`: one of the fields of that oneof), type."""
+
+
 def _message_classes() -> tuple[Any, Any]:
     proto = descriptor_pb2.FieldDescriptorProto
-    one, many = proto.LABEL_OPTIONAL, proto.LABEL_REPEATED
     file = descriptor_pb2.FileDescriptorProto(name="trainyard/wire.proto", package=_PACKAGE, syntax="proto3")
-
-    def message(name: str, *fields: tuple[str, int, int, int | str], parent: Any = None) -> Any:
-        built = (parent.nested_type if parent is not None else file.message_type).add(name=name)
-        for field, number, label, kind in fields:
-            if isinstance(kind, str):
-                built.field.add(
-                    name=field, number=number, label=label, type=proto.TYPE_MESSAGE, type_name=f".{_PACKAGE}.{kind}"
-                )
+    for name, fields in _MESSAGES.items():
+        parent, _, short = name.rpartition(".")
+        # The one nested message is the entry of a map, which protobuf wants inside the owner of the map.
+        message = (file.message_type[-1].nested_type if parent else file.message_type).add(name=short)
+        message.options.map_entry = bool(parent)
+        for field, number, count, kind in fields:
+            label = proto.LABEL_REPEATED if count == "many" else proto.LABEL_OPTIONAL
+            added = message.field.add(name=field, number=number, label=label)
+            if kind in _MESSAGES:
+                added.type, added.type_name = proto.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
             else:
-                built.field.add(name=field, number=number, label=label, type=kind)
-        return built
-
-    message("BytesList", ("value", 1, many, proto.TYPE_BYTES))
-    message("FloatList", ("value", 1, many, proto.TYPE_FLOAT))
-    message("Int64List", ("value", 1, many, proto.TYPE_INT64))
-    feature = message(
-        "Feature",
-        ("bytes_list", 1, one, "BytesList"),
-        ("float_list", 2, one, "FloatList"),
-        ("int64_list", 3, one, "Int64List"),
-    )
-    feature.oneof_decl.add(name="kind")
-    for field in feature.field:
-        field.oneof_index = 0
-    features = message("Features", ("feature", 1, many, "Features.FeatureEntry"))
-    entry = message("FeatureEntry", ("key", 1, one, proto.TYPE_STRING), ("value", 2, one, "Feature"), parent=features)
-    entry.options.map_entry = True
-    message("Example", ("features", 1, one, "Features"))
-    message("Dim", ("size", 1, one, proto.TYPE_INT64), ("name", 2, one, proto.TYPE_STRING))
-    message("Shape", ("dim", 2, many, "Dim"), ("unknown_rank", 3, one, proto.TYPE_BOOL))
-    message(
-        "Tensor",
-        ("dtype", 1, one, proto.TYPE_INT32),
-        ("tensor_shape", 2, one, "Shape"),
-        ("tensor_content", 4, one, proto.TYPE_BYTES),
-    )
+                added.type = getattr(proto, f"TYPE_{kind.upper()}")
+            if count == "kind":
+                added.oneof_index = 0
+        if any(count == "kind" for _, _, count, _ in fields):
+            message.oneof_decl.add(name="kind")
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     example, tensor = (pool.FindMessageTypeByName(f"{_PACKAGE}.{name}") for name in ("Example", "Tensor"))

@@ -42,7 +42,9 @@ def example(target: int, number: int, *, images: bool = True, **row: Any) -> tup
         features |= {name: encode_tensor(upsampled_image(draw)) for name in IMAGE_FEATURES}
         features["target_img"] = encode_tensor(np.eye(33, dtype=np.float32))
     table = {"uid": uid, "target_id": target, "tce_uid": tce, "label": label, "has_images": images, "origin": "own"}
-    return {"event_id": f"{target}-e1", "disposition": "KP", "duration_hours": 3.0, **table, **row}, encode_example(features)
+    return {"event_id": f"{target}-e1", "disposition": "KP", "duration_hours": 3.0, **table, **row}, encode_example(
+        features
+    )
 
 
 def write_raw(folder: Path, examples: Iterable[tuple[dict[str, Any], bytes]], *, shard: int = 1, num_shards: int = 1):

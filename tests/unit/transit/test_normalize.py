@@ -216,7 +216,7 @@ def test_a_truncated_shard_is_refused_and_leaves_nothing(tmp_path):
 
 
 def test_nothing_here_imports_tensorflow():
-    modules = "naming split statistics normalize expressions select".split()
+    modules = ["naming", "split", "statistics", "normalize", "expressions", "select"]
     code = "import sys;" + "".join(f"import trainyard.transit.{module};" for module in modules)
     code += "sys.exit(any(name.split('.')[0] in ('tensorflow', 'torch', 'astropy', 'wotan') for name in sys.modules))"
     assert run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0

@@ -10,7 +10,7 @@ from small_shards import example, write_raw, write_split
 
 from trainyard.transit.schema import SPLIT_EXAMPLES
 from trainyard.transit.settings import SplitSettings
-from trainyard.transit.split import SHARDS_TBL_COLUMNS, assign, split_shard
+from trainyard.transit.split import SHARDS_TBL_COLUMNS, assign, check_disjoint, split_shard
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.receipts import read_receipt, verify
 from trainyard.yard.tfrecord import read_records
@@ -76,7 +76,7 @@ def test_the_assignment_of_these_stars_never_changes():
         231663901: "train",
         31740375: "test",
         261136679: "train",
-        86396382: "train",
+        86396382: "test",
     }
 
 
@@ -155,8 +155,22 @@ def test_a_changed_raw_shard_is_refused(tmp_path):
 def test_an_example_table_of_another_build_is_refused(tmp_path):
     raw, _ = write_raw(tmp_path / "a", [example(1, 0), example(1, 1)])
     _, table = write_raw(tmp_path / "b", [example(1, 0)])
-    with pytest.raises(IntegrityError, match="holds 2 records, but examples_0001-0001.parquet lists 1"):
+    with pytest.raises(IntegrityError, match=r"holds 2 records, but examples_0001-0001\.parquet lists 1"):
         split_shard(raw, table, {1: "train"}, tmp_path / "split", shard=1, num_shards=1)
+
+
+def test_stars_are_counted_once_per_split(tmp_path):
+    a = write_split(tmp_path / "a", [example(1, 0), example(1, 1), example(2, 0)], {1: "train", 2: "val"})
+    b = write_split(tmp_path / "b", [example(3, 0)], {3: "train"})
+    tables = [SPLIT_EXAMPLES.read(files["examples"]) for files in (a, b)]
+    assert check_disjoint(tables) == {"train": 2, "val": 1, "test": 0}
+
+
+def test_a_star_in_two_splits_is_leakage(tmp_path):
+    a = write_split(tmp_path / "a", [example(1, 0)], {1: "train"})
+    b = write_split(tmp_path / "b", [example(1, 1)], {1: "test"})
+    with pytest.raises(LeakageError, match=r"1 stars have examples in more than one split, among them \[1\]"):
+        check_disjoint([SPLIT_EXAMPLES.read(files["examples"]) for files in (a, b)])
 
 
 @settings(max_examples=10, deadline=None)

@@ -19,6 +19,7 @@ from trainyard.transit.train.inputs import Inputs, read_inputs
 from trainyard.transit.train.members import Members, find_members
 from trainyard.transit.train.metrics import METRICS
 from trainyard.transit.train.model import build_model
+from trainyard.transit.train.runtime import make_reproducible
 from trainyard.transit.train.stopping import Monitor, best_epoch, choose_monitor, should_stop
 from trainyard.transit.train.storage import Progress, load_progress, save_model, save_progress
 from trainyard.yard.errors import ConfigError, InputError, IntegrityError, LeakageError
@@ -46,9 +47,9 @@ def train(
     data or code have changed meanwhile, it starts again.
 
     Args:
-        shards: Split -> normalized shards, with receipts. `val` may be missing or empty.
+        shards: Split -> whole normalized shards, with receipts. `val` may be missing or empty.
         examples: Tables of the contract SPLIT_EXAMPLES.
-        selection: Table with the `uid` of each selected example; None: all examples.
+        selection: A selection's `selection.parquet`; None: all examples.
         out: Folder; made if missing.
         settings: The training block of the configuration.
 
@@ -61,9 +62,7 @@ def train(
     learn = find_members(shards.get("train", ()), examples, split="train", selection=selection)
     watch = find_members(shards.get("val", ()), examples, split="val", selection=selection)
     _check(learn, watch, settings)
-    monitor = choose_monitor(
-        settings.early_stopping_metric, watch.labels, patience=settings.early_stopping_patience
-    )
+    monitor = choose_monitor(settings.early_stopping_metric, watch.labels, patience=settings.early_stopping_patience)
     inputs = read_inputs(learn.shards, settings.features, with_images=learn.has_images)
     make_reproducible(settings.seed)
     model = compile_model(build_model(inputs, settings), settings)
@@ -87,21 +86,6 @@ def train(
     _write_history(progress, best, out / "history.csv")
     write_json(out / "train.json", _report(model, inputs, learn, watch, monitor, progress, best))
     store.unlink(missing_ok=True)
-
-
-def make_reproducible(seed: int) -> None:
-    """Make TensorFlow compute the same bits on every run of a machine, whatever the number of its cores in use.
-
-    Another kind of processor, or a GPU, sums in another order: there the last bits may differ.
-    """
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    try:
-        # Sums are split among threads, and their number would decide the last bits.
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-    except RuntimeError:
-        _log.warning("TensorFlow was already running with threads of its own; another machine may give other last bits")
 
 
 def compile_model(model: keras.Model, settings: TrainSettings) -> keras.Model:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trainyard.transit.schema import SPLIT_EXAMPLES
+from trainyard.transit.select import SELECTION
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.receipts import verify
 
@@ -62,11 +62,11 @@ def find_members(
     """Look up the members of a split.
 
     Args:
-        shards: Normalized shards of the split, each with its receipt. A name less the prefix ``norm_`` is the `shard`
-            of the example table.
+        shards: Normalized shards of the split, whole (not materialized from a selection), each with its receipt. A name
+            less the prefix ``norm_`` is the `shard` of the example table.
         examples: Tables of the contract SPLIT_EXAMPLES; they may hold other splits too.
         split: train, val or test.
-        selection: Table with the `uid` of each selected example; None: all examples.
+        selection: A selection's `selection.parquet`; None: all examples.
 
     Raises:
         InputError: A table cannot be read or lacks a column.
@@ -108,11 +108,8 @@ def _rows_of_split(examples: Sequence[Path], split: str) -> pa.Table:
 def _selected(uids: pa.ChunkedArray, selection: Path | None) -> pa.Array:
     if selection is None:
         return pa.array(np.ones(len(uids), dtype=bool))
-    try:
-        chosen = pq.read_table(selection, columns=["uid"])["uid"]
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise InputError(f"{selection}: not a selection table with a column `uid` ({error})") from error
-    flags = pc.is_in(uids, value_set=chosen)
+    table = SELECTION.read(selection, columns=["uid", "kept"])
+    flags = pc.is_in(uids, value_set=table["uid"].filter(table["kept"]))
     return flags.combine_chunks() if isinstance(flags, pa.ChunkedArray) else flags
 
 

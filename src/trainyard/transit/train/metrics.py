@@ -81,10 +81,10 @@ def precision_recall_curve(label: ArrayLike, score: ArrayLike) -> tuple[Floats, 
     """Recall and precision at every distinct score, the highest first.
 
     Returns:
-        Two arrays of one length; both empty where no label is 1.
+        Two arrays of one length; both empty where a class is missing.
     """
     truth, scores = _checked(label, score)
-    if not truth.any():
+    if not truth.any() or truth.all():
         return np.empty(0), np.empty(0)
     hits, called = _cumulative(truth, scores)
     return hits / int(truth.sum()), hits / called

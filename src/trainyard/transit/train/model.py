@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from trainyard.transit.settings import TrainSettings
-from trainyard.transit.train.inputs import Inputs
+from trainyard.transit.train.inputs import Inputs, split_features
 from trainyard.yard.errors import ConfigError
 from trainyard.yard.identity import keyed_hash
 
@@ -46,6 +46,19 @@ def build_model(inputs: Inputs, settings: TrainSettings) -> keras.Model:
     x = keras.layers.Dense(1, name="logit", kernel_initializer=_initializer("logit", settings))(x)
     output = keras.layers.Activation("sigmoid", name="probability")(x)
     return keras.Model(inputs=tensors, outputs=output, name="transit_detector")
+
+
+def inputs_of(model: keras.Model) -> Inputs:
+    """Inputs of a network that `build_model` made, e.g. one that was loaded from a file.
+
+    Raises:
+        ConfigError: The network has inputs that are not allowed.
+    """
+    shapes = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+    points, images = split_features(list(shapes))
+    n_points = shapes[points[0]][0] if points else 0
+    rows, columns = shapes[images[0]] if images else (0, 0)
+    return Inputs(points, n_points, images, (rows, columns))
 
 
 def _channels(tensors: dict[str, Any], names: tuple[str, ...], shape: tuple[int, ...]) -> Any:

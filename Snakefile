@@ -32,7 +32,7 @@ onstart:
 
 
 rule all:
+    default_target: True
     """Everything that the configuration asks for."""
     input:
         line_targets,
-    default_target: True

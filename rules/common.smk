@@ -1,6 +1,5 @@
 """Configuration, plans and code digests that the rules carry in their params."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,11 +9,11 @@ from trainyard.config import parse_config
 from trainyard.transit.catalogue import MEMBERS, plan_summary
 from trainyard.transit.naming import parse_label, shard_labels
 from trainyard.yard.code import code_digest
+from trainyard.yard.command import use_own_python
 from trainyard.yard.errors import TrainyardError
 from trainyard.yard.locks import RunLock
 
-# Jobs run the Python that runs Snakemake, also when its environment was never activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+use_own_python()
 RUN_LOCK = RunLock(Path.cwd())
 STATE = Path(".trainyard")
 
@@ -43,7 +42,9 @@ def code_digests():
     scripts = Path(workflow_scripts.__file__).parent
     roots = {"trainyard": Path(trainyard.__file__).parent, "workflow_scripts": scripts}
     names = [path.stem for path in scripts.glob("[a-z]*.py")]
-    return {name: code_digest(f"workflow_scripts.{name}", roots=roots) for name in names}
+    return {
+        name: code_digest(f"workflow_scripts.{name}", roots=roots) for name in names
+    }
 
 
 def demo_folder():
@@ -82,7 +83,11 @@ def transit_build_mem_mb(wildcards, attempt):
 def transit_build_runtime(wildcards, attempt):
     """Minutes: half a second per star and a second per 20 MB of input on a slow file system."""
     index = shard_index(wildcards)
-    return (10 + TRANSIT_PLAN.targets[index] // 60 + TRANSIT_PLAN.bytes[index] // 1_000_000_000) * attempt
+    return (
+        10
+        + TRANSIT_PLAN.targets[index] // 60
+        + TRANSIT_PLAN.bytes[index] // 1_000_000_000
+    ) * attempt
 
 
 def selection_settings(wildcards):
@@ -93,7 +98,7 @@ def selection_settings(wildcards):
 def training_selection(wildcards):
     """Selection table that training uses, or nothing."""
     name = TRANSIT.train.selection
-    return [f"{RESULTS}/transit/select/{name}/selection.parquet"] if name else []
+    return f"{RESULTS}/transit/select/{name}/selection.parquet" if name else []
 
 
 def materialized_shards(wildcards):
@@ -107,6 +112,24 @@ def materialized_shards(wildcards):
     ]
 
 
+def figure_inputs(wildcards):
+    """Shards or tables that a figure of the dataset shows."""
+    folder = f"{RESULTS}/transit"
+    if wildcards.figure == "windows":
+        return [
+            f"{folder}/norm/train/norm_train_shard_{shard}.tfrecord"
+            for shard in TRANSIT_SHARDS
+        ]
+    if wildcards.figure == "masks":
+        return [f"{folder}/raw/curves_{shard}.parquet" for shard in TRANSIT_SHARDS]
+    if wildcards.figure == "class_balance":
+        return [
+            f"{folder}/split/aux_tbls/examples_{shard}.parquet"
+            for shard in TRANSIT_SHARDS
+        ]
+    return [f"{folder}/check/ledger.json"]
+
+
 def transit_dataset(wildcards):
     """The finished dataset of the transit line: normalized shards, selections, and the check that vouches for them."""
     folder = f"{RESULTS}/transit"
@@ -115,8 +138,15 @@ def transit_dataset(wildcards):
         for split in ("train", "val", "test")
         for shard in TRANSIT_SHARDS
     ]
-    selections = [f"{folder}/select/{name}/selection.parquet" for name in TRANSIT.select]
-    return [f"{folder}/check/check.json", *shards, *selections, *materialized_shards(wildcards)]
+    selections = [
+        f"{folder}/select/{name}/selection.parquet" for name in TRANSIT.select
+    ]
+    return [
+        f"{folder}/check/check.json",
+        *shards,
+        *selections,
+        *materialized_shards(wildcards),
+    ]
 
 
 def transit_targets(wildcards):
@@ -125,7 +155,10 @@ def transit_targets(wildcards):
     figures = ["class_balance", "rejections", "windows", "masks"]
     if TRANSIT.train.enabled:
         figures += ["history", "scores"]
-    targets = [*transit_dataset(wildcards), *(f"{folder}/report/{name}.png" for name in figures)]
+    targets = [
+        *transit_dataset(wildcards),
+        *(f"{folder}/report/{name}.png" for name in figures),
+    ]
     if TRANSIT.train.enabled:
         targets.append(f"{folder}/train/res_eval.csv")
     if TRANSIT.inputs.source == "demo":
@@ -141,7 +174,9 @@ def line_targets(wildcards):
 LINES = {"transit": transit_targets}
 
 with errors_for_people():
-    CONFIG = parse_config(config, source=", ".join(str(file) for file in workflow.configfiles))
+    CONFIG = parse_config(
+        config, source=", ".join(str(file) for file in workflow.configfiles)
+    )
     TRANSIT = CONFIG.transit
     RESULTS = CONFIG.pathvars.get("results", f"results/{CONFIG.run}")
     CODE = code_digests()

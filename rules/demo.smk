@@ -29,7 +29,9 @@ rule demo_transit_recovery:
     """Planted against recovered events and depths; fails where planted events were lost."""
     input:
         truth="<results>/demo/transit/truth.json",
-        examples=expand("<results>/transit/raw/examples_{shard}.parquet", shard=TRANSIT_SHARDS),
+        examples=expand(
+            "<results>/transit/raw/examples_{shard}.parquet", shard=TRANSIT_SHARDS
+        ),
     output:
         table=report(
             "<results>/transit/report/recovery.csv",

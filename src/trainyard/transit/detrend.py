@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _SIGMA_PER_MAD = 1.4826
-_MAX_PASSES = 3
 _MIN_USABLE = 10
 _MAX_MASKED = 0.8
 """A stretch with a larger part of its good cadences in events has too little left to tell a trend from noise."""
@@ -112,7 +111,7 @@ def detrend(
     for stretch in stretches:
         method = _method(stretch, window, settings.detrend)
         smooth = {"line": _line, "median": _median}.get(method, slide)
-        trends.append(_clipped_trend(stretch, smooth, settings.detrend_sigma)[stretch.positions])
+        trends.append(smooth(stretch, _kept(stretch, window, settings.detrend_sigma))[stretch.positions])
         times.append(prepared.time[stretch.rows])
         methods.append(method)
     # Cadences between stretches are bad: their trend only has to be harmless.
@@ -161,18 +160,21 @@ def _method(stretch: _Stretch, window: float, method: str) -> str:
     return method if span >= window else "line"
 
 
-def _clipped_trend(stretch: _Stretch, smooth: _Smoother, sigma: float) -> Floats:
-    """Trend on the grid of a stretch, refined without the cadences that stand out from it."""
-    candidates = stretch.usable if stretch.usable.any() else stretch.good
-    kept = candidates
-    for _ in range(_MAX_PASSES):
-        trend = smooth(stretch, kept)
-        distance = np.abs(stretch.flux - trend)
-        near = candidates & (distance <= sigma * _SIGMA_PER_MAD * np.median(distance[kept]))
-        if np.array_equal(near, kept) or not near.any():
-            break
-        kept = near
-    return trend
+def _kept(stretch: _Stretch, window: float, sigma: float) -> Bools:
+    """Usable cadences (good ones where none is) that do not stand out from a running median.
+
+    Outliers are judged once and not by the trend itself: judged again and again, a trend that misses a crest would
+    throw the crest away and then miss it by more.
+    """
+    usable = stretch.usable if stretch.usable.any() else stretch.good
+    knot_time, knot_flux = _knots(stretch, usable, window)
+    last = knot_flux.size - 1
+    # Windows shrink towards the ends, so that both sides always have the same weight on a slope.
+    reaches = [min(_KNOTS_PER_WINDOW // 2, i, last - i) for i in range(last + 1)]
+    running = [np.median(knot_flux[i - reach : i + reach + 1]) for i, reach in enumerate(reaches)]
+    distance = np.abs(stretch.flux - np.interp(stretch.time, knot_time, running))
+    near: Bools = usable & (distance <= sigma * _SIGMA_PER_MAD * np.median(distance[usable]))
+    return near
 
 
 def _median(stretch: _Stretch, kept: Bools) -> Floats:
@@ -227,22 +229,27 @@ def _bridged(stretch: _Stretch, kept: Bools, window: float) -> Floats:
     Lines between single cadences would carry the noise of two of them across a whole event; the medians are taken over
     a tenth of a window each. A line that runs into the end of the stretch ends on a parabola through what is near.
     """
+    knot_time, knot_flux = _knots(stretch, kept, window)
     time, flux = stretch.time[kept], stretch.flux[kept]
-    bins = ((time - stretch.time[0]) * (_KNOTS_PER_WINDOW / window)).astype(np.int64)
-    cuts = np.flatnonzero(np.diff(bins)) + 1
-    knots = [
-        (float(part.mean()), float(np.median(values)))
-        for part, values in zip(np.split(time, cuts), np.split(flux, cuts), strict=True)
-    ]
     for end in (0, -1):
         distance = np.abs(time - stretch.time[end])
         near = distance < 0.75 * window
         # Farther off, or from fewer cadences, a parabola would run away.
         safe = near.sum() >= _MIN_USABLE and distance.min() < 0.25 * window and np.ptp(time[near]) > 0.4 * window
         if safe and not kept[end]:
-            knots.append((float(stretch.time[end]), _parabola(time[near], flux[near], stretch.time[end])))
-    knot_time, knot_flux = np.array(sorted(knots)).T
+            where = 0 if end == 0 else knot_time.size
+            knot_flux = np.insert(knot_flux, where, _parabola(time[near], flux[near], stretch.time[end]))
+            knot_time = np.insert(knot_time, where, stretch.time[end])
     return np.where(kept, stretch.flux, np.interp(stretch.time, knot_time, knot_flux))
+
+
+def _knots(stretch: _Stretch, kept: Bools, window: float) -> tuple[Floats, Floats]:
+    """Mean times and median fluxes of the cadences that are kept, each over a tenth of a window."""
+    time, flux = stretch.time[kept], stretch.flux[kept]
+    bins = ((time - stretch.time[0]) * (_KNOTS_PER_WINDOW / window)).astype(np.int64)
+    cuts = np.flatnonzero(np.diff(bins)) + 1
+    means = np.array([part.mean() for part in np.split(time, cuts)])
+    return means, np.array([np.median(part) for part in np.split(flux, cuts)])
 
 
 def _parabola(time: Floats, flux: Floats, at: float) -> float:
@@ -259,11 +266,11 @@ def _best_order(stretches: list[_Stretch], window: float, settings: LightCurveSe
     for stretch in stretches:
         if _method(stretch, window, "savgol") != "savgol":
             continue
+        kept = _kept(stretch, window, settings.detrend_sigma)
         fold = ((stretch.time - stretch.time[0]) * (_BLOCKS_PER_WINDOW / window)).astype(np.int64) % _FOLDS
         for k in range(_FOLDS):
-            hidden = stretch.usable & (fold == k)
-            rest = replace(stretch, usable=stretch.usable & ~hidden)
+            hidden = kept & (fold == k)
             for order in range(_MAX_ORDER + 1):
-                trend = _clipped_trend(rest, _savgol(window, order), settings.detrend_sigma)
+                trend = _savgol(window, order)(stretch, kept & ~hidden)
                 errors[order] += np.abs(stretch.flux - trend)[hidden].sum()
     return int(np.argmin(errors))

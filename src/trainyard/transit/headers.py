@@ -170,6 +170,7 @@ def _facts(primary: Header, extension: Header) -> dict[str, Any]:
     if target not in primary:
         raise InputError("neither TICID nor KEPLERID in its primary header: not a file of TESS, Kepler or K2")
     return {
+        "kind": _kind(extension),
         "mission": mission,
         "target_id": _integer(primary, target),
         "sector": _integer(primary, sector),
@@ -180,21 +181,22 @@ def _facts(primary: Header, extension: Header) -> dict[str, Any]:
         "mag": _number(primary, "TESSMAG" if tess else "KEPMAG"),
         "cadence_days": _cadence_days(primary, extension),
         "time_reference": _time_reference(extension, mission),
-        "kind": _kind(extension),
     }
 
 
 def _kind(extension: Header) -> Kind:
     fields = range(1, min(_integer(extension, "TFIELDS", 0), _MAX_COLUMNS) + 1)
     columns = {str(extension.get(f"TTYPE{i}", "")).strip().upper(): i for i in fields}
-    if "TIME" in columns and columns.keys() & {"PDCSAP_FLUX", "SAP_FLUX"}:
+    if str(extension.get("XTENSION")).strip() != "BINTABLE" or "TIME" not in columns:
+        raise InputError("its first extension is not a table of cadences")
+    if columns.keys() & {"PDCSAP_FLUX", "SAP_FLUX"}:
         return "lc"
     # An image per row has a repeat count in its format, as in 121E.
     repeat = re.match(r"\d+", str(extension.get(f"TFORM{columns.get('FLUX', 0)}", "")).strip())
-    if "TIME" in columns and repeat and int(repeat[0]) > 1:
+    if repeat and int(repeat[0]) > 1:
         return "tp"
     raise InputError(
-        "its first table is neither a light curve (TIME, PDCSAP_FLUX) nor target pixels (TIME, FLUX images)"
+        "its first table is neither a light curve (PDCSAP_FLUX or SAP_FLUX) nor target pixels (FLUX images)"
     )
 
 

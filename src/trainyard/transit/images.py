@@ -19,7 +19,7 @@ from scipy import ndimage
 from trainyard.transit.reasons import Reason
 
 if TYPE_CHECKING:
-    from trainyard.transit.pixels import PixelFile, PixelSums
+    from trainyard.transit.pixels import PixelFile
     from trainyard.transit.settings import ImageSettings
 
 MINUTES_PER_DAY = 1440.0
@@ -91,9 +91,8 @@ def window_images(
         NoPixelCadences: No good cadence in, or out of, transit.
         EmptyImage: Nothing is left of the image.
     """
-    stack = difference_images(
-        pixels.sums(bitmask), centre=centre, duration=duration, buffer_days=settings.buffer_time / MINUTES_PER_DAY
-    )
+    buffer_days = settings.buffer_time / MINUTES_PER_DAY
+    stack = difference_images(pixels, centre=centre, duration=duration, buffer_days=buffer_days, bitmask=bitmask)
     return frame_images(
         stack,
         pixels.target_position(ra, dec),
@@ -103,7 +102,7 @@ def window_images(
     )
 
 
-def difference_images(sums: PixelSums, *, centre: float, duration: float, buffer_days: float) -> Stack:
+def difference_images(pixels: PixelFile, *, centre: float, duration: float, buffer_days: float, bitmask: int) -> Stack:
     """Difference, out-of-transit and signal-to-noise image of the stamp.
 
     In transit is ``[centre - D/2, centre + D/2)``; out of transit are the two stretches of length D on either side,
@@ -114,18 +113,20 @@ def difference_images(sums: PixelSums, *, centre: float, duration: float, buffer
     """
     near, far = duration / 2 + buffer_days, 1.5 * duration + buffer_days
     edges = centre + np.array([-far, -near, -duration / 2, duration / 2, near, far])
-    a, b, c, d, e, f = np.searchsorted(sums.time, edges).tolist()
-    if c == d:
+    good = pixels.good_cadences(bitmask)
+    a, b, c, d, e, f = np.searchsorted(good.time, edges)
+    inside, around = good.rows[c:d], np.concatenate([good.rows[a:b], good.rows[e:f]])
+    if not len(inside):
         raise NoPixelCadences(Reason.NO_IN_TRANSIT_PIXELS, f"no good pixel cadence in transit at {centre:.6f} d")
-    if a == b and e == f:
+    if not len(around):
         raise NoPixelCadences(Reason.NO_OUT_OF_TRANSIT_PIXELS, f"no good pixel cadence around {centre:.6f} d")
-    inside, inside_variance = sums.mean([(c, d)])
-    outside, outside_variance = sums.mean([(a, b), (e, f)])
-    difference = outside - inside
-    sigma = np.sqrt(inside_variance + outside_variance)
+    in_transit, in_transit_variance = pixels.mean(inside)
+    out_of_transit, out_of_transit_variance = pixels.mean(around)
+    difference = out_of_transit - in_transit
+    sigma = np.sqrt(in_transit_variance + out_of_transit_variance)
     # Errors of 0 carry no information; such a pixel is missing in the signal-to-noise image alone.
     snr = np.divide(difference, sigma, out=np.full_like(sigma, np.nan), where=sigma > 0)
-    return np.stack([difference, outside, snr])
+    return np.stack([difference, out_of_transit, snr])
 
 
 def frame_images(

@@ -103,6 +103,8 @@ def read_light_curve(path: Path, *, flux_column: str = "PDCSAP_FLUX") -> LightCu
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with fits.open(path, memmap=True) as hdus:
+                if not isinstance(hdus[1], fits.BinTableHDU):
+                    raise InputError("its first extension is not a binary table")
                 return _from_table(hdus[1].data, info, flux_column)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -119,20 +121,22 @@ def _from_table(table: FITS_rec, info: FileInfo, flux_column: str) -> LightCurve
     n = len(table)
     if n == 0:
         raise InputError("has no cadence")
-    numbers = table["CADENCENO"] if "CADENCENO" in names else np.arange(n)
     return LightCurve(
-        time=_native(table["TIME"], np.float64),
-        flux=_native(table[flux_column], np.float64),
-        flux_err=_native(table[f"{flux_column}_ERR"], np.float64),
-        quality=_native(table[quality], np.int32),
-        cadence_no=_native(numbers, np.int32),
+        time=_column(table, "TIME", np.float64),
+        flux=_column(table, flux_column, np.float64),
+        flux_err=_column(table, f"{flux_column}_ERR", np.float64),
+        quality=_column(table, quality, np.int32),
+        cadence_no=_column(table, "CADENCENO", np.int32) if "CADENCENO" in names else np.arange(n, dtype=np.int32),
         info=info,
     )
 
 
-def _native(column: Any, dtype: type[np.generic]) -> NDArray[Any]:
+def _column(table: FITS_rec, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     """A copy in native byte order, independent of the memory-mapped file."""
-    return np.array(column, dtype=dtype)
+    column = np.array(table[name], dtype=dtype)
+    if column.ndim != 1:
+        raise InputError(f"column {name} holds more than one value per cadence")
+    return column
 
 
 def prepare(curve: LightCurve, *, bitmask: int, kernel_sigma: float) -> PreparedCurve:

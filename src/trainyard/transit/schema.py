@@ -97,9 +97,9 @@ EXAMPLES = TableContract(
         Column("uid", pa.string(), Role.KEY, description="tce_uid, '_t_', centre in full precision", nullable=False),
         Column("example_i", pa.int32(), Role.METADATA, description="0-based record number in the raw shard"),
         Column(
-            "tce_uid", pa.string(), Role.KEY, description="TCE that the window is cut for; empty for spare negatives"
+            "tce_uid", pa.string(), Role.KEY, description="TCE that the window is cut for; <star>-0-S<sector>: none"
         ),
-        Column("tce_uids", pa.string(), Role.METADATA, description="all TCEs of the same physical event, ';' between"),
+        Column("tce_uids", pa.string(), Role.METADATA, description="all TCEs of the same physical event, by ;"),
         Column("event_id", pa.string(), Role.KEY, description="physical event (cluster of TCEs) of the star"),
         Column("sector", pa.int32(), Role.METADATA, description="sector, quarter or campaign"),
         Column("time", pa.float64(), Role.METADATA, "d", "centre of the window, BTJD or BKJD"),
@@ -112,7 +112,7 @@ EXAMPLES = TableContract(
         Column("frac_good_center", pa.float32(), Role.METADATA, description="good part of the central 1 TD"),
         Column("in_transit_fraction", pa.float32(), _NEVER, description="share of points inside a true event"),
         Column(
-            "depth_measured_ppm", pa.float32(), _NEVER, "ppm", "median of the edges minus median of the central half TD"
+            "depth_measured_ppm", pa.float32(), _NEVER, "ppm", "median outside of 2 TD less that of the central half TD"
         ),
         Column("timing_error_durations", pa.float32(), Role.METADATA, "TD", "uncertainty of the predicted mid-time"),
         Column(

@@ -320,7 +320,8 @@ class NormalizeSettings(Settings):
     )
     images: Literal["train", "per_image"] = Field(
         "train",
-        description="'train': (x - median) / std_mad with the train split's numbers; 'per_image': with the image's own.",
+        description="'train': (x - median) / std_mad with the train split's numbers; 'per_image': with the image's"
+        " own.",
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import platform
 import signal
 import sys
@@ -90,3 +91,15 @@ def _fail(error: TrainyardError) -> NoReturn:
 def _stop(number: int, frame: object) -> NoReturn:
     # SLURM and Snakemake end jobs with SIGTERM; leaving through `finally` removes temporary files.
     sys.exit(128 + number)
+
+
+def use_own_python() -> None:
+    """Put the folder of this interpreter first on PATH, for the commands of rules.
+
+    Jobs then run the Python that runs Snakemake, also when its environment was never activated; with `--sdm conda`
+    the environment of the rule still comes first.
+    """
+    own = str(Path(sys.executable).parent)
+    paths = os.environ.get("PATH", "").split(os.pathsep)
+    if paths[0] != own:
+        os.environ["PATH"] = os.pathsep.join([own, *paths])

@@ -166,6 +166,12 @@ def test_other_tables_of_the_missions_are_refused(tmp_path):
     validation = {"TIME": np.arange(5.0), "LC_INIT": np.zeros(5)}
     with pytest.raises(InputError, match="neither a light curve"):
         read_info(write_curve(tmp_path / "dvt.fits", validation))
+    image = tmp_path / "image.fits"
+    fits.HDUList(
+        [fits.PrimaryHDU(header=fits.Header({"TICID": 1, "SECTOR": 1})), fits.ImageHDU(np.zeros((2, 2)))]
+    ).writeto(image)
+    with pytest.raises(InputError, match="not a table of cadences"):
+        read_info(image)
     alone = tmp_path / "primary.fits"
     fits.PrimaryHDU(header=fits.Header({"TICID": 1})).writeto(alone)
     with pytest.raises(InputError, match="has no table"):

@@ -7,6 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from light_curve_files import (
     KEPLER,
     KEPLER_TABLE,
@@ -22,8 +24,12 @@ from trainyard.yard.errors import InputError
 DEFAULT = default_bitmask("TESS")
 
 
-def prepared(path, columns, *, sigma=1.0, bitmask=DEFAULT):
-    return prepare(read_light_curve(write_curve(path, columns)), bitmask=bitmask, kernel_sigma=sigma)
+def prepared_from(path, *, bitmask=DEFAULT):
+    return prepare(read_light_curve(path), bitmask=bitmask, kernel_sigma=1.0)
+
+
+def prepared(path, columns):
+    return prepared_from(write_curve(path, columns))
 
 
 def test_columns_come_back_in_native_order_with_missing_values_as_nan(tmp_path):
@@ -142,7 +148,7 @@ def test_good_needs_time_flux_and_no_masked_bit(tmp_path):
     curve = prepared(path, columns)
     assert np.array_equal(curve.good, [1, 0, 0, 0, 1, 1])
     assert np.array_equal(np.isnan(curve.flux_err), ~curve.good)
-    strict = prepare(read_light_curve(path), bitmask=65535, kernel_sigma=1.0)
+    strict = prepared_from(path, bitmask=65535)
     assert np.array_equal(strict.good, [1, 0, 0, 0, 0, 1])
 
 
@@ -205,3 +211,28 @@ def test_times_and_cadence_numbers_must_increase(tmp_path, name, reason):
     columns[name][4] = columns[name][3]
     with pytest.raises(InputError, match=rf"a\.fits: {reason} do not increase"):
         prepared(tmp_path / "a.fits", columns)
+
+
+@pytest.fixture(scope="module")
+def whole_file(tmp_path_factory):
+    return write_curve(tmp_path_factory.mktemp("whole") / "a.fits", checksum=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_overwritten_gives_a_curve_or_an_input_error(whole_file, tmp_path, data):
+    content = bytearray(whole_file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        begin = data.draw(st.integers(0, len(content) - 1))
+        piece = data.draw(st.text("0123456789 '.-+BDEIJTX", min_size=1, max_size=12)).encode()
+        content[begin : begin + len(piece)] = piece
+    broken = tmp_path / "broken.fits"
+    broken.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2]))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            curve = prepared_from(broken)
+            assert np.isfinite(curve.flux).all()
+            assert np.all(np.diff(curve.time) > 0)
+        except InputError as error:
+            assert "broken.fits" in str(error)

@@ -69,7 +69,8 @@ def record_errors() -> Iterator[None]:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         raise IntegrityError(
-            f"a record of the shards cannot be used: {str(error.message).splitlines()[0]}; rebuild the normalized shards"
+            f"a record of the shards cannot be used: {str(error.message).splitlines()[0]}; delete the normalized shards"
+            " and run the same command again"
         ) from error
 
 

@@ -41,10 +41,10 @@ def train(
 ) -> None:
     """Train the network on the train split, watched on val, and write the best epoch's model.
 
-    Writes into `out`: `model.keras`, `model_summary.txt`, `history.csv` (one row per epoch, `best` marks the epoch whose
-    weights the model has) and `train.json` (what was trained on, and how it ended). A run that is killed goes on after
-    its last whole epoch, from `.progress.npz` in `out`, and ends with the bytes of an undisturbed run; when settings,
-    data or code have changed meanwhile, it starts again.
+    Writes into `out`: `model.keras`, `model_summary.txt`, `history.csv` (one row per epoch, counted from 1; `best`
+    marks the epoch whose weights the model has) and `train.json` (what was trained on, and how it ended). A run that
+    is killed goes on after its last whole epoch, from `.progress.npz` in `out`, and ends with the bytes of an
+    undisturbed run; when settings, data or code have changed meanwhile, it starts again.
 
     Args:
         shards: Split -> whole normalized shards, with receipts. `val` may be missing or empty.
@@ -84,7 +84,7 @@ def train(
     save_model(model, out / "model.keras")
     _write_summary(model, out / "model_summary.txt")
     _write_history(progress, best, out / "history.csv")
-    write_json(out / "train.json", _report(model, inputs, learn, watch, monitor, progress, best))
+    write_json(out / "train.json", _report(model, inputs, learn, watch, monitor=monitor, progress=progress, best=best))
     store.unlink(missing_ok=True)
 
 
@@ -181,7 +181,14 @@ def _write_history(progress: Progress, best: int, path: Path) -> None:
 
 
 def _report(
-    model: keras.Model, inputs: Inputs, learn: Members, watch: Members, monitor: Monitor, progress: Progress, best: int
+    model: keras.Model,
+    inputs: Inputs,
+    learn: Members,
+    watch: Members,
+    *,
+    monitor: Monitor,
+    progress: Progress,
+    best: int,
 ) -> dict[str, object]:
     return {
         "parameters": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),

@@ -24,8 +24,8 @@ def build_model(inputs: Inputs, settings: TrainSettings) -> keras.Model:
     features of `inputs` and nothing else, so no identifier or label can be among them.
 
     Returns:
-        A functional model from a dict of arrays, ``(batch, n_points)`` per window feature and ``(batch, rows, columns)``
-        per image, float32, to the probability of label 1, ``(batch, 1)``.
+        A functional model from a dict of float32 arrays, ``(batch, n_points)`` per window feature and ``(batch, rows,
+        columns)`` per image, to the probability of label 1, ``(batch, 1)``.
 
     Raises:
         ConfigError: Windows or images are too small for the pooling asked for.

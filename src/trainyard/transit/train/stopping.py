@@ -57,16 +57,24 @@ def choose_monitor(metric: str, val_labels: NDArray[np.int8], *, patience: int) 
 
 
 def best_epoch(history: Sequence[Mapping[str, float]], monitor: Monitor) -> int:
-    """The first epoch, counted from 1, with the best value; NaN is worse than any number.
+    """The epoch, counted from 1, with the best value; of several the one with the least loss, then the first.
 
-    Raises:
-        ValueError: The history is empty.
+    A small val split is soon ranked without a fault; the loss then tells a sure model from one that is barely right.
+    NaN is worse than any number.
+
+    The history must not be empty.
     """
-    sign = -1.0 if monitor.smaller_is_better else 1.0
-    values = [sign * row[monitor.name] for row in history]
-    return 1 + max(range(len(values)), key=lambda i: -math.inf if math.isnan(values[i]) else values[i])
+    loss = "val_loss" if "val_loss" in history[-1] else "loss"
+    scores = [(_score(row, monitor), -row[loss]) for row in history]
+    return 1 + max(range(len(scores)), key=lambda i: scores[i])
 
 
 def should_stop(history: Sequence[Mapping[str, float]], monitor: Monitor) -> bool:
-    """Whether the last `patience` epochs have brought nothing better."""
-    return bool(history) and len(history) - best_epoch(history, monitor) >= monitor.patience
+    """Whether the last `patience` epochs have brought no better value; a better loss alone does not count."""
+    scores = [_score(row, monitor) for row in history]
+    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= monitor.patience
+
+
+def _score(row: Mapping[str, float], monitor: Monitor) -> float:
+    value = -row[monitor.name] if monitor.smaller_is_better else row[monitor.name]
+    return -math.inf if math.isnan(value) else value

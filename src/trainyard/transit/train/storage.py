@@ -49,7 +49,7 @@ def save_progress(path: Path, model: keras.Model, progress: Progress) -> None:
 
 
 def load_progress(path: Path, model: keras.Model, fingerprint: str) -> Progress:
-    """Set model and optimizer to where a killed run of the same fingerprint stood; otherwise leave them and start anew."""
+    """Set model and optimizer to where a killed run of the same fingerprint stood; without one, leave them."""
     if not path.exists():
         return Progress(fingerprint)
     state = _state(model)

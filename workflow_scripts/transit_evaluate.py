@@ -1,0 +1,29 @@
+"""Predict every split with the trained model and measure how well it does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trainyard.yard.command import run
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model.keras")
+    for split in ("train", "val", "test"):
+        parser.add_argument(f"--{split}", type=Path, nargs="+", required=True, help=f"normalized {split} shards")
+    parser.add_argument("--examples", type=Path, nargs="+", required=True, help="example tables of the splits")
+    parser.add_argument("--selection", type=Path, help="selection table; all examples without it")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    args = parser.parse_args(argv)
+
+    from trainyard.transit.train.evaluate import evaluate
+
+    shards = {"train": args.train, "val": args.val, "test": args.test}
+    evaluate(args.model, shards, args.examples, args.selection, args.out)
+    print(f"{args.out}: model evaluated")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -416,7 +416,7 @@ rule transit_plot_data:
             "<results>/transit/report/{figure}.png",
             category="Transit",
             subcategory="Dataset",
-            caption="../docs/captions/{figure}.rst",
+            caption="../docs/captions/figure.rst",
             labels={"figure": "{figure}"},
         ),
     log:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _SIGMA_PER_MAD = 1.4826
+_MAX_CLIPS = 3
+_LEAST_SCATTER = 2e-5
+"""Of a cadence, relative; the best photometry here has as much. Less is not a scale to call outliers by."""
 _MIN_USABLE = 10
 _MAX_MASKED = 0.8
 """A stretch with a larger part of its good cadences in events has too little left to tell a trend from noise."""
@@ -111,7 +114,7 @@ def detrend(
     for stretch in stretches:
         method = _method(stretch, window, settings.detrend)
         smooth = {"line": _line, "median": _median}.get(method, slide)
-        trends.append(smooth(stretch, _kept(stretch, window, settings.detrend_sigma))[stretch.positions])
+        trends.append(_clipped_trend(stretch, smooth, window, settings.detrend_sigma)[stretch.positions])
         times.append(prepared.time[stretch.rows])
         methods.append(method)
     # Cadences between stretches are bad: their trend only has to be harmless.
@@ -160,21 +163,24 @@ def _method(stretch: _Stretch, window: float, method: str) -> str:
     return method if span >= window else "line"
 
 
-def _kept(stretch: _Stretch, window: float, sigma: float) -> Bools:
-    """Usable cadences (good ones where none is) that do not stand out from a running median.
+def _clipped_trend(stretch: _Stretch, smooth: _Smoother, window: float, sigma: float) -> Floats:
+    """Trend on the grid of a stretch, without the cadences that stand out from it.
 
-    Outliers are judged once and not by the trend itself: judged again and again, a trend that misses a crest would
-    throw the crest away and then miss it by more.
+    Flares are found first, against medians of a tenth of a window, which no flare moves; then what stands out from the
+    trend itself, such as dips that are in no catalogue.
     """
     usable = stretch.usable if stretch.usable.any() else stretch.good
-    knot_time, knot_flux = _knots(stretch, usable, window)
-    last = knot_flux.size - 1
-    # Windows shrink towards the ends, so that both sides always have the same weight on a slope.
-    reaches = [min(_KNOTS_PER_WINDOW // 2, i, last - i) for i in range(last + 1)]
-    running = [np.median(knot_flux[i - reach : i + reach + 1]) for i, reach in enumerate(reaches)]
-    distance = np.abs(stretch.flux - np.interp(stretch.time, knot_time, running))
-    near: Bools = usable & (distance <= sigma * _SIGMA_PER_MAD * np.median(distance[usable]))
-    return near
+    trend = np.interp(stretch.time, *_knots(stretch, usable, window))
+    kept = usable
+    for n in range(1 + _MAX_CLIPS):
+        distance = np.abs(stretch.flux - trend)
+        scale = max(_SIGMA_PER_MAD * np.median(distance[kept]), _LEAST_SCATTER * np.abs(np.median(trend)))
+        near = usable & (distance <= sigma * scale)
+        if n > 0 and np.array_equal(near, kept):
+            break
+        kept = near
+        trend = smooth(stretch, kept)
+    return trend
 
 
 def _median(stretch: _Stretch, kept: Bools) -> Floats:
@@ -218,7 +224,9 @@ def _savgol(window: float, order: int) -> _Smoother:
         steps = window * (time.size - 1) / (time[-1] - time[0])
         # Odd, so that a point has as many neighbours before it as behind it.
         points = max(2 * math.floor(steps / 2) + 1, order + 1 + order % 2)
-        return np.asarray(savgol_filter(_bridged(stretch, kept, window), points, order), dtype=np.float64)
+        flux = _bridged(stretch, kept, window)
+        level = np.median(flux)  # taken off, the sums of the filter keep all their digits
+        return np.asarray(level + savgol_filter(flux - level, points, order), dtype=np.float64)
 
     return smooth
 
@@ -244,12 +252,20 @@ def _bridged(stretch: _Stretch, kept: Bools, window: float) -> Floats:
 
 
 def _knots(stretch: _Stretch, kept: Bools, window: float) -> tuple[Floats, Floats]:
-    """Mean times and median fluxes of the cadences that are kept, each over a tenth of a window."""
+    """Mean times and median fluxes of the cadences that are kept, each over a tenth of a window.
+
+    The first and the last cadence are knots too, on the lines that begin and end there.
+    """
     time, flux = stretch.time[kept], stretch.flux[kept]
     bins = ((time - stretch.time[0]) * (_KNOTS_PER_WINDOW / window)).astype(np.int64)
     cuts = np.flatnonzero(np.diff(bins)) + 1
-    means = np.array([part.mean() for part in np.split(time, cuts)])
-    return means, np.array([np.median(part) for part in np.split(flux, cuts)])
+    knot_time = np.array([part.mean() for part in np.split(time, cuts)])
+    knot_flux = np.array([np.median(part) for part in np.split(flux, cuts)])
+    if knot_time.size == 1:
+        return knot_time, knot_flux
+    slopes = np.diff(knot_flux)[[0, -1]] / np.diff(knot_time)[[0, -1]]
+    ends = knot_flux[[0, -1]] + slopes * (time[[0, -1]] - knot_time[[0, -1]])
+    return np.concatenate([time[:1], knot_time, time[-1:]]), np.concatenate([ends[:1], knot_flux, ends[1:]])
 
 
 def _parabola(time: Floats, flux: Floats, at: float) -> float:
@@ -266,11 +282,11 @@ def _best_order(stretches: list[_Stretch], window: float, settings: LightCurveSe
     for stretch in stretches:
         if _method(stretch, window, "savgol") != "savgol":
             continue
-        kept = _kept(stretch, window, settings.detrend_sigma)
         fold = ((stretch.time - stretch.time[0]) * (_BLOCKS_PER_WINDOW / window)).astype(np.int64) % _FOLDS
         for k in range(_FOLDS):
-            hidden = kept & (fold == k)
+            hidden = stretch.usable & (fold == k)
+            rest = replace(stretch, usable=stretch.usable & ~hidden)
             for order in range(_MAX_ORDER + 1):
-                trend = _savgol(window, order)(stretch, kept & ~hidden)
+                trend = _clipped_trend(rest, _savgol(window, order), window, settings.detrend_sigma)
                 errors[order] += np.abs(stretch.flux - trend)[hidden].sum()
     return int(np.argmin(errors))

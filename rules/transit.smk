@@ -338,7 +338,7 @@ rule transit_train:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=TRANSIT.train.model_dump_json(exclude={"enabled", "selection"}),
+        settings=TRANSIT.training.model_dump_json(exclude={"enabled", "selection"}),
         code=CODE["transit_train"],
     shell:
         "python -m workflow_scripts.transit_train"

@@ -38,6 +38,14 @@ def _unknown_dispositions(settings: TransitSettings) -> Iterator[str]:
         for word in words:
             if word not in (*DISPOSITIONS, QUIET):
                 yield f"transit.{key}: unknown disposition {word!r}; known: {' '.join((*DISPOSITIONS, QUIET))}"
+    labelled = {*masks.positive_disps, *masks.negative_disps}
+    if undecided := [word for word in plan.tce_example_disps if word not in labelled]:
+        yield (
+            f"transit.plan.tce_example_disps: {' '.join(undecided)} would become examples without a label; add to"
+            " transit.build.masks.positive_disps (label 1) or negative_disps (label 0)"
+        )
+    if both := sorted({*masks.positive_disps} & {*masks.negative_disps}):
+        yield f"transit.build.masks: {' '.join(both)} stand in both positive_disps and negative_disps"
 
 
 def _broken_conditions(settings: TransitSettings) -> Iterator[str]:

@@ -224,7 +224,7 @@ def test_rows_without_ids_get_them_from_target_number_and_run(read):
     rows = [{name: value for name, value in GOOD.items() if name != "uid"} | {"tce_plnt_num": "2"}]
     rows += [rows[0] | {"tce_period": "20.0"}, rows[0] | {"sector_run": "1_3"}]
     uids = [tce.uid for tce in read(*rows).tces]
-    assert uids == ["260647166-2-S1-13", "260647166-2-S1-13.2", "260647166-2-S1-3"]
+    assert uids == ["260647166-2-S1-13", "260647166-2-S1-13.2", "260647166-2-S1+3"]
     assert not any("_" in uid for uid in uids)
 
 

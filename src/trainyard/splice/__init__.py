@@ -1,0 +1,1 @@
+"""The splice line: genome, annotation and a base splice model to a feature table and a meta-model."""

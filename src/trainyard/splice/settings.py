@@ -13,6 +13,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from trainyard.yard.settings import Settings
 
+Family = Literal["base", "context", "published", "kmer", "motif", "structure"]
+Stratum = Literal["length", "gene_type", "chrom", "n_sites"]
+FAMILIES: tuple[Family, ...] = ("base", "context", "published", "kmer", "motif", "structure")
+_STRATA: tuple[Stratum, ...] = ("length", "gene_type")
 Policy = Literal["random", "stratified", "error_total", "error_fp", "error_fn", "hard", "custom", "all"]
 ERROR_RANKED = frozenset({"error_total", "error_fp", "error_fn", "hard"})
 """Policies that rank genes by the base model's errors, so the whole pool is scored first."""
@@ -113,7 +117,7 @@ class SpliceSelectionSettings(Settings):
     pool: int | None = Field(
         None,
         ge=1,
-        description="Genes scored before an error-ranked choice, drawn by hash; null: all that are eligible.",
+        description="Genes scored before an error-ranked choice, by hash; null: all that are eligible.",
     )
     gene_types: Annotated[list[str], _Words] = Field(
         default_factory=list, description="Biotypes kept, e.g. [protein_coding, lncRNA]; empty: all."
@@ -125,9 +129,7 @@ class SpliceSelectionSettings(Settings):
     )
     gene_col: str = Field("gene_id", description="Column of the gene file that holds the genes.")
     min_sites: int = Field(1, ge=0, description="Least number of annotated splice sites of a gene.")
-    strata: list[Literal["length", "gene_type", "chrom", "n_sites"]] = Field(
-        default_factory=lambda: ["length", "gene_type"], description="What 'stratified' spreads over."
-    )
+    strata: list[Stratum] = Field(default_factory=lambda: list(_STRATA), description="What 'stratified' spreads over.")
     seed: int = Field(42, description="Dataset seed; every draw is keyed by it and by the gene.")
     max_failed_genes: float | None = Field(
         None, ge=0, le=1, description="Largest share of genes that may fail; null: 0 for a gene file, 0.01 otherwise."
@@ -246,9 +248,8 @@ class SpliceTrainSettings(Settings):
         default_factory=dict, description="Hyper-parameters of the model, over its published defaults."
     )
     target: Literal["multiclass", "binary"] = Field("multiclass", description="Three classes, or site against none.")
-    families: list[Literal["base", "context", "published", "kmer", "motif", "structure"]] = Field(
-        default_factory=lambda: ["base", "context", "published", "kmer", "motif", "structure"],
-        description="Feature families that the model sees.",
+    families: list[Family] = Field(
+        default_factory=lambda: list(FAMILIES), description="Feature families that the model sees."
     )
     external_memory_rows: int = Field(3_000_000, ge=1, description="Larger train sets are read in pieces from disk.")
     rounds: int = Field(300, ge=1, description="Most trees of xgboost and lightgbm.")

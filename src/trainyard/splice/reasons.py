@@ -15,6 +15,8 @@ class Reason(StrEnum):
     SINGLE_EXON = "single_exon_transcript"
     EXONS_OVERLAP = "exons_overlap"
     TWO_STRANDS = "exons_on_two_strands_or_contigs"
+    TWO_GENES = "exons_of_two_genes"
+    NO_EXONS = "no_exons"
     SHORT_INTRON = "intron_too_short"
     # genes
     CONTIG_NOT_IN_GENOME = "contig_not_in_genome"
@@ -25,8 +27,13 @@ class Reason(StrEnum):
     TYPE_NOT_KEPT = "gene_type_not_kept"
     TOO_FEW_SITES = "too_few_sites"
     REPEATED_GENE = "repeated_gene"
+    NO_GENE_LINE = "no_gene_line"
+    NO_GENE_TYPE = "no_gene_type"
     NOT_IN_ANNOTATION = "not_in_annotation"
     NOT_CHOSEN = "not_chosen"
+    NO_ERRORS = "no_errors_of_the_base_model"
+    NOT_HARD = "f1_above_one_half"
+    NO_ROWS = "no_rows_after_trimming"
     NO_SCORES = "no_scores"
     BAD_SCORES = "scores_not_probabilities"
     # positions

@@ -172,11 +172,14 @@ class SpliceSamplingSettings(Settings):
 class SpliceFeatureSettings(Settings):
     """Columns of the feature table."""
 
-    kmer_sizes: Annotated[list[int], _Words] = Field(
-        default_factory=lambda: [3], description="k-mers counted in the window; [] for none; the published set used 6."
+    kmer_sizes: Annotated[list[Annotated[int, Field(ge=0, le=8)]], _Words] = Field(
+        default_factory=lambda: [3],
+        description="k-mers counted in the window, 4^k columns each; [] or 0 for none; the published set used 6.",
     )
-    radius: int = Field(250, ge=10, description="The sequence window is 2 * radius + 1 bases, N beyond the gene.")
-    context_radii: list[int] = Field(
+    radius: int = Field(
+        250, ge=10, le=30_000, description="The sequence window is 2 * radius + 1 bases, N beyond the gene."
+    )
+    context_radii: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         default_factory=lambda: [10, 50], description="Radii in which the nearest stronger peak is looked for."
     )
     motifs: bool = Field(True, description="Donor and acceptor motif features.")

@@ -127,12 +127,9 @@ class _Reader:
 
     def without_comments(self, block: bytes) -> tuple[bytes, bool]:
         """Data lines of a block, and whether the annotation ends in it."""
-        if b"\n>" in block or block.startswith(b">"):
-            block, ended = block[: block.find(b">") if block.startswith(b">") else block.find(b"\n>") + 1], True
-        else:
-            ended = False
-        # Every comment but one on the very first line follows a newline, so splitting there finds all of them fast.
-        first, *others = (b"\n" + block).split(b"\n#")
+        # With a newline in front, every comment and every FASTA record follows one: splitting there finds them all.
+        lines, fasta, _ = (b"\n" + block).partition(b"\n>")
+        first, *others = lines.split(b"\n#")
         kept = [first]
         for piece in others:
             comment, _, data = piece.partition(b"\n")
@@ -140,7 +137,7 @@ class _Reader:
                 return b"\n".join(kept), True
             self.directive(comment.decode("utf-8", "replace").strip())
             kept.append(data)
-        return b"\n".join(kept), ended
+        return b"\n".join(kept), bool(fasta)
 
     def directive(self, comment: str) -> None:
         """Note what a comment (less its first `#`) says of the genome."""
@@ -174,6 +171,7 @@ class _Reader:
         """Columns of a block's lines, as bytes; lines of another number of columns are counted as malformed."""
 
         def reject(row: Any) -> str:
+            self.lines += 1
             self.reject_line(row.text.encode())
             return "skip"
 
@@ -189,8 +187,6 @@ class _Reader:
             )
         numbers = np.arange(self.lines, self.lines + table.num_rows)
         self.lines += table.num_rows
-        self.ledger.expect("line", table.num_rows)
-        self.ledger.keep("line", "", table.num_rows)
         return table.append_column("line", pa.array(numbers))
 
     def with_coordinates(self, lines: pa.Table) -> pa.Table:
@@ -206,17 +202,11 @@ class _Reader:
         bad = lines.filter(pc.invert(good))
         for row in bad.to_pylist():
             self.reject_line(b"%s %s ... %s" % (row["contig"], row["feature"], row["attributes"]))
-        # Before, they were counted as lines that can be read.
-        self.lines -= bad.num_rows
-        self.ledger.expect("line", -bad.num_rows)
-        self.ledger.keep("line", "", -bad.num_rows)
         return lines.filter(good).combine_chunks()
 
     def reject_line(self, text: bytes) -> None:
         """Count a line that cannot be read."""
-        self.lines += 1
         self.malformed += 1
-        self.ledger.expect("line")
         self.ledger.reject("line", _shown(text), Reason.MALFORMED_LINE)
 
     def take_features(self, lines: pa.Table, style: Style) -> None:
@@ -255,6 +245,8 @@ class _Reader:
         Raises:
             InputError: There is no exon.
         """
+        self.ledger.expect("line", self.lines)
+        self.ledger.keep("line", "", self.lines - self.malformed)
         exons = _joined(self.exons, EXON_SCHEMA)
         if self.dialect is None or exons.num_rows == 0:
             raise InputError(

@@ -64,14 +64,14 @@ class Plan:
 
 
 def assemble(
-    base: Path, settings: SpliceSettings, *, split: Mapping[str, str] | None = None, partial: bool = False
+    base: Path, settings: SpliceSettings, *, splits: Mapping[str, str] | None = None, partial: bool = False
 ) -> dict[str, Any]:
     """Write `master/gene_manifest.csv`, `full_splice_performance.tsv` and, last, `master/manifest.json`.
 
     Args:
         base: Folder of the line, with plan, reference, scores, batches and master.
         settings: Selection, labels, sampling and features of the build.
-        split: Split by gene, where there is one.
+        splits: Split by gene, where there are splits.
         partial: Assemble the parts that are there; otherwise every planned part must be.
 
     Returns:
@@ -93,7 +93,7 @@ def assemble(
             f" {naming.master_part(missing[0])}; run the build again, or assemble a partial dataset"
         )
     counts = count_rows(master.parts)
-    rows = _gene_rows(base, plan, master, counts, present, split or {})
+    rows = _gene_rows(base, plan, master, counts, present, splits or {})
     write_gene_manifest(base / "master" / naming.GENE_MANIFEST, rows)
     _check_failed(rows, settings)
     batches = sorted(present)
@@ -144,7 +144,7 @@ def _gene_rows(
     master: Master,
     counts: Mapping[str, GeneRows],
     present: Mapping[int, int],
-    split: Mapping[str, str],
+    splits: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     performance = _performance(base, sorted(present))
     rejected = _rejected(base, sorted(present))
@@ -163,7 +163,7 @@ def _gene_rows(
                                  f" {master.parts[found.part].path.name}; build both parts again")  # fmt: skip
         row = gene_columns(known[gene_id]) | status_of(batch in present, found, rejected.get(gene_id))
         row |= {"rank": taken["rank"], "chosen_by": taken["reason"], "requested_as": requested.pop(gene_id, "")}
-        row |= {"split": split.get(gene_id, "")} | base_f1(performance.get(gene_id, []))
+        row |= {"split": splits.get(gene_id, "")} | base_f1(performance.get(gene_id, []))
         rows.append(placed(row, master.parts, found) if batch in present else row)
     # Listed genes beyond n_genes.
     rows += [

@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow as pa
 
 from trainyard.splice import naming, verdicts
-from trainyard.splice.artifacts import stream
 from trainyard.splice.columnchecks import ColumnFacts, column_facts
 from trainyard.splice.genemanifest import read_gene_manifest
 from trainyard.splice.master import Master, inspect_master
@@ -25,6 +24,7 @@ from trainyard.splice.reference import Reference
 from trainyard.splice.rowchecks import COLUMNS, RowChecks
 from trainyard.splice.rowsample import share_of
 from trainyard.splice.settings import SpliceLabelSettings, SpliceSettings
+from trainyard.splice.splittable import read_splits
 from trainyard.splice.verdicts import Finding
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
 from trainyard.yard.files import read_json, write_json
@@ -145,16 +145,6 @@ def check_build(base: Path, settings: SpliceSettings, *, splits: Path | None = N
     write_json(base / "check" / "check.json", report.to_dict())
     report.raise_failures()
     return report
-
-
-def read_splits(path: Path) -> pa.Table:
-    """Columns gene_id, locus_cluster and split of a table of splits.
-
-    Raises:
-        InputError: No such file, or a column is missing.
-    """
-    types = dict.fromkeys(("gene_id", "locus_cluster", "split"), pa.string())
-    return pa.concat_tables([pa.schema(list(types.items())).empty_table(), *stream(path, types)])
 
 
 def _ledgers(base: Path, batches: int) -> dict[str, Ledger]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from trainyard.splice.calls import CLASSES
+from trainyard.splice.master import master_folder
+from trainyard.splice.summary import FOREIGN, summarize
+from trainyard.yard.errors import InputError
+from trainyard.yard.files import write_json, write_text
 
 _COLOURS = {"neither": "#8a8f98", "donor": "#1f6fb2", "acceptor": "#c2571a"}
 _STYLE = (
@@ -16,6 +21,29 @@ _STYLE = (
     ".wide{overflow-x:auto}.bad{color:#b3261e;font-weight:600}figure{display:inline-block;margin:0 1.5rem 1rem 0}"
     "figcaption{font-size:.9rem}svg{display:block}"
 )
+
+
+def write_summary(folder: Path, out: Path | None, *, allow_partial: bool = False) -> tuple[dict[str, Any], Path]:
+    """Write `summary.json` and `summary.html` of a dataset.
+
+    Args:
+        folder: The dataset.
+        out: Folder for both; None for `summary` beside the folder `master` of a dataset of ours.
+        allow_partial: Take what is finished of an incomplete one.
+
+    Returns:
+        The summary, and the folder.
+
+    Raises:
+        InputError: No folder is given for a dataset of another program; see `summarize` for more.
+    """
+    told = summarize(folder, allow_partial=allow_partial)
+    if out is None and told["status"] == FOREIGN:
+        raise InputError(f"{folder}: is a dataset of another program; say where its summary goes (--out)")
+    target = out or master_folder(folder).parent / "summary"
+    write_json(target / "summary.json", told)
+    write_text(target / "summary.html", page(told, title=str(folder)))
+    return told, target
 
 
 def page(told: Mapping[str, Any], *, title: str) -> str:

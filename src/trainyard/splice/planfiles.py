@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from trainyard.splice.genelist import read_gene_file
 from trainyard.splice.plan import POOL, RANKING, REQUESTED, read_pool
 from trainyard.splice.reasons import Reason
@@ -42,21 +40,20 @@ def write_pool(reference: Path, out: Path, settings: SpliceSelectionSettings) ->
     return pool
 
 
-def write_ranking(plan: Path, settings: SpliceSelectionSettings, *, errors: pa.Table | None = None) -> Ranking:
-    """Rank the pool and write `errors.parquet` (where there are counts), `ledger.json` and, last, `ranking.parquet`.
+def write_ranking(plan: Path, settings: SpliceSelectionSettings, *, errors: Path | None = None) -> Ranking:
+    """Rank the pool and write `ledger.json` and, last, `ranking.parquet`.
 
     Args:
         plan: Folder of the plan, with the pool.
         settings: Selection; `n_genes` and `batch_size` play no part.
-        errors: Contract POOL_ERRORS, for policies that rank by errors.
+        errors: File of the contract POOL_ERRORS, for policies that rank by errors.
 
     Raises:
         ConfigError, InputError, IntegrityError: See `rank_pool`.
     """
-    ranking = rank_pool(read_pool(plan / POOL_FILE), settings, errors=errors)
+    counts = None if errors is None else POOL_ERRORS.read(errors)
+    ranking = rank_pool(read_pool(plan / POOL_FILE), settings, errors=counts)
     ledger = Ledger.merge([Ledger.from_dict(read_json(plan / POOL_LEDGER), Reason), ranking.ledger])
-    if errors is not None:
-        POOL_ERRORS.write(plan / ERRORS_FILE, errors)
     write_json(plan / LEDGER, ledger.to_dict())
     RANKING.write(plan / RANKING_FILE, ranking.table)
     return ranking

@@ -15,15 +15,52 @@ import pyarrow.compute as pc
 
 from trainyard.splice.artifacts import find_artifacts, stream
 from trainyard.splice.calls import PRED_TYPES, classify, fault_of_scores
+from trainyard.splice.plan import read_pool, scored_count
+from trainyard.splice.planfiles import POOL_FILE
 from trainyard.splice.positions import GeneSource, GeneUnavailableError, left_out
 from trainyard.splice.selection import POOL_ERRORS
-from trainyard.splice.settings import SpliceLabelSettings
+from trainyard.splice.settings import SpliceLabelSettings, SpliceSelectionSettings
 from trainyard.yard.errors import InputError
 
 PRIORITY = ("TP", "FN", "FP")
 """Published order in which one of several outcomes of a position is taken; true negatives are not counted."""
 
 _COLUMNS = {"gene_id": pa.string(), "position": pa.int64(), "pred_type": pa.string()}
+
+
+def write_pool_errors(
+    plan: Path,
+    out: Path,
+    settings: SpliceSelectionSettings,
+    *,
+    source: GeneSource | None = None,
+    labels: SpliceLabelSettings | None = None,
+    positions: Sequence[Path] = (),
+) -> pa.Table:
+    """Count the errors in the scored pool and write them.
+
+    Args:
+        plan: Folder of the plan, with the pool.
+        out: File to write, contract POOL_ERRORS.
+        settings: Selection; says how much of the pool was scored.
+        source: Scores to count in.
+        labels: Truth and call, for scores.
+        positions: Tables of positions that were classified before, instead of scores.
+
+    Raises:
+        InputError, IntegrityError: See `errors_from_scores` and `errors_from_positions`.
+        ValueError: Neither scores nor tables.
+    """
+    pool = read_pool(plan / POOL_FILE)
+    genes = pool["gene_id"].slice(0, scored_count(pool, settings)).to_pylist()
+    if positions:
+        table = errors_from_positions(positions, genes)
+    elif source is not None and labels is not None:
+        table = errors_from_scores(source, genes, settings=labels)
+    else:
+        raise ValueError("errors are counted in scores or in tables of positions, but there are neither")
+    POOL_ERRORS.write(out, table)
+    return table
 
 
 def errors_from_positions(sources: Sequence[Path], genes: Iterable[str]) -> pa.Table:

@@ -30,6 +30,8 @@ BINS = 20
 """Of the score histograms, over [0, 1]."""
 SCORES = ("donor_score", "acceptor_score")
 MOTIFS = ("donor_is_gt", "donor_is_gc", "donor_is_at", "acceptor_is_ag", "acceptor_is_ac")
+FOREIGN = "of another program"
+"""Status of a dataset that this workflow did not make."""
 
 
 def summarize(folder: Path, *, allow_partial: bool = False) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def _provenance(source: Source) -> dict[str, Any]:
     """What the manifest says of where the rows come from; nothing for a dataset of another program."""
     master = source.master
     if master is None:
-        return {"status": "of another program", "licence": "", "manifest": {}}
+        return {"status": FOREIGN, "licence": "", "manifest": {}}
     manifest = master.manifest or {}
     names = ("dataset_id", "reference", "model", "params", "params_hash", "selection", "genes", "sources")
     licence = (manifest.get("model") or {}).get("licence", "")

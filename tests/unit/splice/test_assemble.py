@@ -188,7 +188,7 @@ def test_every_requested_gene_ends_in_the_gene_manifest(tmp_path: Path) -> None:
 
 def test_splits_are_taken_along(finished: SmallBuild, tmp_path: Path) -> None:
     build = copy_of(finished, tmp_path)
-    build.assembled(split=dict.fromkeys(build.genes[:6], "train"))
+    build.assembled(splits=dict.fromkeys(build.genes[:6], "train"))
     rows = read_gene_manifest(build.master / "gene_manifest.csv").to_pylist()
     assert sum(row["split"] == "train" for row in rows) == 6
 

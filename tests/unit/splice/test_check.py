@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from small_build import SmallBuild, built, small_settings
 
-from trainyard.splice.check import Report, check_build, check_dataset, read_splits
+from trainyard.splice.check import Report, check_build, check_dataset
 from trainyard.splice.columnchecks import class_aucs, column_facts, roc_auc
 from trainyard.splice.master import contract_of
 from trainyard.splice.reference import Reference
 from trainyard.splice.rowsample import sampled, share_of
+from trainyard.splice.splittable import read_splits
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
 from trainyard.yard.files import read_json, write_json
 from trainyard.yard.receipts import write_receipt

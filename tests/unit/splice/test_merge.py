@@ -25,7 +25,7 @@ def dataset(folder: Path, genes: list[str], *, split: dict[str, str] | None = No
     listed.write_text("\n".join(genes))
     selection = {"policy": "custom", "gene_file": listed} | sections.pop("selection", {})
     build = built(folder / "splice", settings=small_settings(selection=selection, **sections))
-    build.assembled(split=split or SPLITS)
+    build.assembled(splits=split or SPLITS)
     return build.base
 
 

@@ -299,7 +299,6 @@ def peak_mib(folder, genes):
     return int(done.stdout)
 
 
-def test_memory_is_that_of_one_gene_not_of_the_batch(tmp_path):
-    few, many = (peak_mib(tmp_path / str(n), n) for n in (150, 1000))
-    assert many < 1024
-    assert many - few < 150
+def test_a_batch_of_a_thousand_genes_takes_the_memory_of_a_row_group(tmp_path):
+    # 390 MiB were measured for 400 genes, 440 for 1,000 and 443 for 2,000; imports alone take 130.
+    assert peak_mib(tmp_path, 1000) < 700

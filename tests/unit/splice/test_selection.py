@@ -102,7 +102,7 @@ def test_custom_is_the_gene_file_in_its_order_whatever_the_filters() -> None:
 
 
 def test_custom_without_a_list_is_refused() -> None:
-    with pytest.raises(ConfigError, match="set selection.gene_file"):
+    with pytest.raises(ConfigError, match=r"set selection.gene_file"):
         make_pool(gene_table("a"), chosen("custom"))
 
 
@@ -229,7 +229,8 @@ def test_the_plan_is_written_as_files_that_read_back(tmp_path: Path) -> None:
     listed.write_text("AY\nz\n")
     selection = chosen("error_total", gene_file=listed, max_failed_genes=0.5)
     write_pool(reference, plan, selection)
-    write_ranking(plan, selection, errors=errors(a=(1, 0, 0), b=(1, 1, 0), c=(1, 2, 0)))
+    POOL_ERRORS.write(plan / "errors.parquet", errors(a=(1, 0, 0), b=(1, 1, 0), c=(1, 2, 0)))
+    write_ranking(plan, selection, errors=plan / "errors.parquet")
     assert read_pool(plan / "pool.parquet")["gene_id"][0].as_py() == "a"
     assert read_ranking(plan / "ranking.parquet")["gene_id"].to_pylist() == ["a", "c", "b"]
     assert REQUESTED.read(plan / "requested.parquet")["status"].to_pylist() == ["taken", Reason.CONTIG_NOT_IN_GENOME]

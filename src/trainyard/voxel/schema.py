@@ -53,6 +53,9 @@ RESIDUES = TableContract(
         Column("split", pa.string(), _META, description="train, val or test"),
         Column("part", pa.int32(), _META, description="store part, 0-based"),
         Column("row", pa.int32(), _META, description="row of the grid in its part"),
+        Column("relative_accessibility", pa.float32(), _NEVER, description="relative accessible area, 0 to 1"),
+        Column("dssp", pa.string(), _NEVER, description="DSSP code"),
+        Column("secondary_structure", pa.int8(), _NEVER, description="0 helix, 1 sheet, 2 other; null: not known"),
     ),
 )
 
@@ -67,9 +70,6 @@ SAMPLES = TableContract(
         Column("target", pa.float32(), Role.LABEL, "nm", "RMSF"),
         Column("batch_index", pa.int32(), _META, description="number of the batch file"),
         Column("row_in_batch", pa.int32(), _META),
-        Column("relative_accessibility", pa.float32(), _NEVER),
-        Column("dssp", pa.string(), _NEVER),
-        Column("secondary_structure", pa.int8(), _NEVER),
     ),
 )
 

@@ -34,6 +34,9 @@ class Reason(StrEnum):
     NO_CA_AT_CENTRE = "no_ca_at_centre"
     UNREADABLE = "unreadable"
     REPEATED_RESIDUE = "repeated_residue_number"
+    NOT_A_RESIDUE = "not_a_residue"
+    # samples
+    GRID_REJECTED = "grid_rejected"
     # structures
     MISSING_BACKBONE = "missing_backbone_atom"
     ATOMS_COLLIDE = "two_atoms_in_one_voxel"

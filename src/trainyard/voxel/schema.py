@@ -7,6 +7,8 @@ import pyarrow as pa
 from trainyard.yard.tables import Column, Role, TableContract
 
 SPLITS = ("train", "val", "test")
+_COUNTING = "DELTA_BINARY_PACKED"  # numbers that grow
+_UNLIKE = "BYTE_STREAM_SPLIT"  # floats that do not repeat
 _KEY, _META, _NEVER = Role.KEY, Role.METADATA, Role.NEVER_A_FEATURE
 
 RMSF = TableContract(
@@ -36,24 +38,58 @@ INVENTORY = TableContract(
         Column("shape", pa.string(), _META, description="e.g. 21,21,21,5"),
         Column("dtype", pa.string(), _META, description="as numpy names it"),
         Column("fingerprint", pa.string(), _META, description="16 hex digits of the stored bytes and the label"),
+        Column("temperature", pa.float32(), _META, "K", "null: the grid serves all temperatures"),
+    ),
+)
+
+PARTS = TableContract(
+    "voxel_parts",
+    (
+        Column("domain", pa.string(), _KEY, description="name in the voxel file", nullable=False),
+        Column("chain", pa.string(), _KEY, nullable=False),
+        Column("residue", pa.string(), _KEY, description="name in the voxel file", nullable=False),
+        Column("resid", pa.int32(), _META, description="residue number", encoding=_COUNTING),
+        Column("icode", pa.string(), _META, description="insertion code"),
+        Column("label", pa.string(), _META, description="three-letter code of the residue"),
+        Column("nnz", pa.int32(), _META, description="voxels that are set", nullable=False),
+        Column(
+            "crc32",
+            pa.uint32(),
+            _META,
+            description="of the grid, whatever its codec; see voxel/codec.py",
+            encoding="PLAIN",
+        ),
     ),
 )
 
 RESIDUES = TableContract(
     "voxel_residues",
     (
-        Column("residue_uid", pa.int32(), _KEY, description="dense, by domain, chain, resid, icode", nullable=False),
+        Column(
+            "residue_uid",
+            pa.int32(),
+            _KEY,
+            description="dense, by domain, chain, resid, icode",
+            nullable=False,
+            encoding=_COUNTING,
+        ),
         Column("domain", pa.string(), _META, description="name in the voxel file"),
         Column("rmsf_domain", pa.string(), _META, description="name in the RMSF table"),
         Column("chain", pa.string(), _META),
-        Column("resid", pa.int32(), _META, description="PDB residue number"),
+        Column("resid", pa.int32(), _META, description="PDB residue number", encoding=_COUNTING),
         Column("icode", pa.string(), _META, description="insertion code"),
         Column("residue", pa.string(), _META, description="name in the voxel file"),
         Column("label", pa.string(), _META, description="three-letter code"),
         Column("split", pa.string(), _META, description="train, val or test"),
         Column("part", pa.int32(), _META, description="store part, 0-based"),
-        Column("row", pa.int32(), _META, description="row of the grid in its part"),
-        Column("relative_accessibility", pa.float32(), _NEVER, description="relative accessible area, 0 to 1"),
+        Column("row", pa.int32(), _META, description="row of the grid in its part", encoding=_COUNTING),
+        Column(
+            "relative_accessibility",
+            pa.float32(),
+            _NEVER,
+            description="relative accessible area, 0 to 1",
+            encoding=_UNLIKE,
+        ),
         Column("dssp", pa.string(), _NEVER, description="DSSP code"),
         Column("secondary_structure", pa.int8(), _NEVER, description="0 helix, 1 sheet, 2 other; null: not known"),
     ),
@@ -62,12 +98,19 @@ RESIDUES = TableContract(
 SAMPLES = TableContract(
     "voxel_samples",
     (
-        Column("sample_id", pa.int64(), _KEY, description="position in the split's order", nullable=False),
+        Column(
+            "sample_id",
+            pa.int64(),
+            _KEY,
+            description="position in the split's order",
+            nullable=False,
+            encoding=_COUNTING,
+        ),
         Column("split", pa.string(), _META, description="train, val or test"),
-        Column("residue_uid", pa.int32(), _KEY),
+        Column("residue_uid", pa.int32(), _KEY, encoding="PLAIN"),
         Column("temperature", pa.float32(), _META, "K", "simulation temperature"),
         Column("scaled_temp", pa.float32(), Role.FEATURE, description="temperature scaled by the train split's range"),
-        Column("target", pa.float32(), Role.LABEL, "nm", "RMSF"),
+        Column("target", pa.float32(), Role.LABEL, "nm", "RMSF", encoding=_UNLIKE),
         Column("batch_index", pa.int32(), _META, description="number of the batch file"),
         Column("row_in_batch", pa.int32(), _META),
     ),
@@ -85,5 +128,15 @@ DOMAINS = TableContract(
         Column("pdb_chain", pa.string(), _META, description="PDB entry and chain of the domain id"),
         Column("residues", pa.int32(), _META, description="residues used"),
         Column("part", pa.int32(), _META, description="store part, 0-based"),
+    ),
+)
+
+REJECTS = TableContract(
+    "voxel_rejects",
+    (
+        Column("kind", pa.string(), _KEY, description="kind of the item: domain, residue, grid, sample ..."),
+        Column("item", pa.string(), _KEY, description="the item, e.g. domain/chain/residue"),
+        Column("reason", pa.string(), _META, description="code from the closed list of reasons"),
+        Column("detail", pa.string(), _META, description="what was found"),
     ),
 )

@@ -101,7 +101,15 @@ def write_config(folder: Path, *, shards: int, stars: int | None = None) -> Path
 def run_snakemake(folder: Path, config: Path, *more: str) -> tuple[str, float]:
     """Build the dataset in `folder` on one core; returns what was printed and the seconds it took."""
     folder.mkdir()
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--directory",
+        str(folder),
+    ]
     command += ["--workflow-profile", str(REPOSITORY / "profiles/default"), "--configfile", str(config), "--cores", "1"]
     started = time.perf_counter()
     done = subprocess.run([*command, "transit_data", *more], capture_output=True, text=True, check=False)
@@ -114,14 +122,26 @@ def run_snakemake(folder: Path, config: Path, *more: str) -> tuple[str, float]:
 def build_command(config: Path, folder: Path) -> str:
     """The command that builds the only shard of a configuration."""
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
-        + ["--workflow-profile", str(REPOSITORY / "profiles/default"), "--configfile", str(config)]
-        + ["--dry-run", "--until", "transit_build_shard", "--", "transit_data"],
+        [
+            *(
+                sys.executable,
+                "-m",
+                "snakemake",
+                "--snakefile",
+                str(REPOSITORY / "Snakefile"),
+                "--directory",
+                str(folder),
+            ),
+            *("--workflow-profile", str(REPOSITORY / "profiles/default"), "--configfile", str(config)),
+            *("--dry-run", "--until", "transit_build_shard", "--", "transit_data"),
+        ],
         capture_output=True,
         text=True,
         check=True,
     )
-    return re.findall(r"^Shell command: (python -m workflow_scripts.transit_build_shard.*)$", done.stdout + done.stderr, re.M)[0]
+    return re.findall(
+        r"^Shell command: (python -m workflow_scripts.transit_build_shard.*)$", done.stdout + done.stderr, re.M
+    )[0]
 
 
 def run_command(command: str, folder: Path) -> subprocess.Popen[bytes]:

@@ -7,15 +7,24 @@ import trainyard
 import workflow_scripts
 from trainyard.config import parse_config
 from trainyard.transit.catalogue import MEMBERS, plan_summary
-from trainyard.transit.naming import parse_label, shard_labels
+from trainyard.transit.naming import shard_labels
+from trainyard.transit.preflight import problems
 from trainyard.yard.code import code_digest
 from trainyard.yard.command import use_own_python
-from trainyard.yard.errors import TrainyardError
+from trainyard.yard.config import read_yaml
+from trainyard.yard.errors import ConfigError, TrainyardError
 from trainyard.yard.locks import RunLock
 
 use_own_python()
 RUN_LOCK = RunLock(Path.cwd())
 STATE = Path(".trainyard")
+# What building reads of the plan's settings; the others reach a shard by the digest of its members.
+EVENT_SETTINGS = {
+    "duplicates",
+    "max_period_ratio",
+    "period_tolerance",
+    "tce_example_disps",
+}
 
 
 def take_run_lock():
@@ -35,6 +44,19 @@ class errors_for_people:
         if isinstance(error, TrainyardError):
             print(f"error: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
+
+
+def checked_config():
+    """The configuration, with all that can be wrong with it before any file is looked at."""
+    source = ", ".join(map(str, workflow.configfiles))
+    for file in map(Path, workflow.configfiles):
+        if file.suffix != ".json":
+            # Snakemake takes the last of two equal keys without a word.
+            read_yaml(file)
+    checked = parse_config(config, source=source)
+    if found := problems(checked.transit):
+        raise ConfigError("\n".join(f"{source}: {problem}" for problem in found))
+    return checked
 
 
 def code_digests():
@@ -63,9 +85,17 @@ def transit_plan():
     )
 
 
+def configured(values, name, key):
+    """Value of a name that the configuration knows; any other was asked for on the command line."""
+    with errors_for_people():
+        if name not in values:
+            raise ConfigError(f"{name}: the configuration has no such thing, see {key}")
+    return values[name]
+
+
 def shard_index(wildcards):
     """0-based number of a shard."""
-    return parse_label(wildcards.shard)[0] - 1
+    return configured(TRANSIT_INDEX, wildcards.shard, "transit.plan.num_shards")
 
 
 def demo_ready(wildcards):
@@ -92,7 +122,8 @@ def transit_build_runtime(wildcards, attempt):
 
 def selection_settings(wildcards):
     """Settings of a named selection as JSON."""
-    return TRANSIT.select[wildcards.selection].model_dump_json()
+    selection = configured(TRANSIT.select, wildcards.selection, "transit.select")
+    return selection.model_dump_json()
 
 
 def training_selection(wildcards):
@@ -174,12 +205,11 @@ def line_targets(wildcards):
 LINES = {"transit": transit_targets}
 
 with errors_for_people():
-    CONFIG = parse_config(
-        config, source=", ".join(str(file) for file in workflow.configfiles)
-    )
+    CONFIG = checked_config()
     TRANSIT = CONFIG.transit
     RESULTS = CONFIG.pathvars.get("results", f"results/{CONFIG.run}")
     CODE = code_digests()
     TRANSIT_SHARDS = shard_labels(TRANSIT.plan.num_shards)
+    TRANSIT_INDEX = {shard: index for index, shard in enumerate(TRANSIT_SHARDS)}
     TRANSIT_PLAN = transit_plan()
     TRANSIT_MEMBERS = str(STATE / "cache" / MEMBERS)

@@ -22,7 +22,7 @@ rule demo_transit:
     shell:
         "python -m workflow_scripts.demo_transit"
         " --settings {params.settings:q}"
-        " --out $(dirname {output.manifest:q}) > {log:q} 2>&1"
+        ' --out "$(dirname {output.manifest:q})" > {log:q} 2>&1'
 
 
 rule demo_transit_recovery:

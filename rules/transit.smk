@@ -40,7 +40,7 @@ rule transit_plan:
     shell:
         "python -m workflow_scripts.transit_plan"
         " --settings {params.settings:q} --demo {params.demo:q} --cache {params.cache:q}"
-        " --out $(dirname {output.targets:q}) > {log:q} 2>&1"
+        ' --out "$(dirname {output.targets:q})" > {log:q} 2>&1'
 
 
 rule transit_build_shard:
@@ -67,14 +67,14 @@ rule transit_build_shard:
     params:
         members=lambda wildcards: TRANSIT_PLAN.shards[shard_index(wildcards)],
         kept=TRANSIT_MEMBERS,
-        plan=TRANSIT.plan.model_dump_json(),
+        plan=TRANSIT.plan.model_dump_json(include=EVENT_SETTINGS),
         settings=TRANSIT.build.model_dump_json(),
         code=CODE["transit_build_shard"],
     shell:
         "python -m workflow_scripts.transit_build_shard"
         " --members {params.kept:q} --digest {params.members} --shard {wildcards.shard}"
         " --plan-settings {params.plan:q} --settings {params.settings:q}"
-        " --out $(dirname {output.raw:q}) > {log:q} 2>&1"
+        ' --out "$(dirname {output.raw:q})" > {log:q} 2>&1'
 
 
 rule transit_split_shard:
@@ -106,7 +106,7 @@ rule transit_split_shard:
     shell:
         "python -m workflow_scripts.transit_split_shard"
         " --raw {input.raw:q} --examples {input.examples:q}"
-        " --members {params.kept:q} --digest {params.assignment} --shard {wildcards.shard} --out $(dirname $(dirname {output.train:q})) > {log:q} 2>&1"
+        ' --members {params.kept:q} --digest {params.assignment} --shard {wildcards.shard} --out "$(dirname "$(dirname {output.train:q})")" > {log:q} 2>&1'
 
 
 rule transit_sample_shard:
@@ -163,7 +163,7 @@ rule transit_fit_statistics:
     shell:
         "python -m workflow_scripts.transit_fit_statistics"
         " --samples {input:q} --settings {params.settings:q}"
-        " --out $(dirname {output.json:q}) > {log:q} 2>&1"
+        ' --out "$(dirname {output.json:q})" > {log:q} 2>&1'
 
 
 rule transit_normalize_shard:
@@ -229,7 +229,7 @@ rule transit_select:
     shell:
         "python -m workflow_scripts.transit_select"
         " --examples {input:q} --name {wildcards.selection} --settings {params.settings:q}"
-        " --seed {params.seed} --out $(dirname {output.table:q}) > {log:q} 2>&1"
+        ' --seed {params.seed} --out "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
 rule transit_materialize_shard:
@@ -302,7 +302,7 @@ rule transit_check:
         code=CODE["transit_check"],
     shell:
         "python -m workflow_scripts.transit_check"
-        " --transit $(dirname $(dirname {output.check:q})) --num-shards {params.num_shards}"
+        ' --transit "$(dirname "$(dirname {output.check:q})")" --num-shards {params.num_shards}'
         " --max-reject-fraction {params.limit} > {log:q} 2>&1"
 
 
@@ -339,14 +339,11 @@ rule transit_train:
         runtime=240,
     params:
         settings=TRANSIT.train.model_dump_json(exclude={"enabled", "selection"}),
-        selection=lambda wildcards, input: (
-            f"--selection {input.selection}" if input.get("selection") else ""
-        ),
         code=CODE["transit_train"],
     shell:
         "python -m workflow_scripts.transit_train"
-        " --train {input.train:q} --val {input.val:q} --examples {input.examples:q} {params.selection}"
-        " --settings {params.settings:q} --out $(dirname {output.model:q}) > {log:q} 2>&1"
+        " --train {input.train:q} --val {input.val:q} --examples {input.examples:q} --selection {input.selection:q}"
+        ' --settings {params.settings:q} --out "$(dirname {output.model:q})" > {log:q} 2>&1'
 
 
 rule transit_evaluate:
@@ -396,15 +393,12 @@ rule transit_evaluate:
         mem_mb=4000,
         runtime=60,
     params:
-        selection=lambda wildcards, input: (
-            f"--selection {input.selection}" if input.get("selection") else ""
-        ),
         code=CODE["transit_evaluate"],
     shell:
         "python -m workflow_scripts.transit_evaluate"
         " --model {input.model:q} --train {input.train:q} --val {input.val:q} --test {input.test:q}"
-        " --examples {input.examples:q} {params.selection}"
-        " --out $(dirname {output.metrics:q}) > {log:q} 2>&1"
+        " --examples {input.examples:q} --selection {input.selection:q}"
+        ' --out "$(dirname {output.metrics:q})" > {log:q} 2>&1'
 
 
 rule transit_plot_data:
@@ -476,4 +470,4 @@ rule transit_plot_scores:
     shell:
         "python -m workflow_scripts.transit_plot_scores"
         " --history {input.history:q} --predictions {input.predictions:q}"
-        " --out $(dirname {output.history:q}) > {log:q} 2>&1"
+        ' --out "$(dirname {output.history:q})" > {log:q} 2>&1'

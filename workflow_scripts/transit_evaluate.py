@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     for split in ("train", "val", "test"):
         parser.add_argument(f"--{split}", type=Path, nargs="+", required=True, help=f"normalized {split} shards")
     parser.add_argument("--examples", type=Path, nargs="+", required=True, help="example tables of the splits")
-    parser.add_argument("--selection", type=Path, help="selection table; all examples without it")
+    parser.add_argument("--selection", type=Path, nargs="?", help="selection table; all examples without it")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     args = parser.parse_args(argv)
 

@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="normalized train shards")
     parser.add_argument("--val", type=Path, nargs="+", required=True, help="normalized val shards")
     parser.add_argument("--examples", type=Path, nargs="+", required=True, help="example tables of the splits")
-    parser.add_argument("--selection", type=Path, help="selection table; all examples without it")
+    parser.add_argument("--selection", type=Path, nargs="?", help="selection table; all examples without it")
     parser.add_argument("--settings", required=True, help="TrainSettings as JSON")
     parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
     args = parser.parse_args(argv)

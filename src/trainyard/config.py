@@ -22,7 +22,7 @@ class Config(Settings):
     run: str = Field(
         "demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the run; outputs go to results/<run>/."
     )
-    lines: list[Line] = Field(default_factory=lambda: ["transit"], description="Lines that `snakemake all` builds.")
+    lines: list[Line] = Field(["transit"], description="Lines that `snakemake all` builds.")
     transit: TransitSettings = Field(default_factory=TransitSettings, description="The transit line.")
     pathvars: dict[str, str] = Field(
         default_factory=dict, description="Snakemake's path variables, e.g. {results: /scratch/me/results}."

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from trainyard.transit.headers import Mission, WrongKindError, read_info
 from trainyard.transit.reasons import Reason
 from trainyard.yard.errors import InputError
-from trainyard.yard.files import read_json, write_json
+from trainyard.yard.files import read_json, write_text
 
 _SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 _MIN_CADENCE_DAYS = 100 / 86400
 """Shorter cadences are the 20-second and 1-minute products; the line is built for 2 minutes and longer."""
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
+"""To be raised with every change of what is read from headers."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class FileRecord:
 
     path: str
     kind: str
-    mission: str
+    mission: Mission
     target_id: int
     sector: int
     bytes: int
@@ -46,11 +49,14 @@ class ArchiveIndex:
 
 @dataclass(frozen=True)
 class Found:
-    """A file as the folder listing shows it."""
+    """A file as the folder listing shows it; `changed_ns` is the time of its last change, -1 if it has no status.
+
+    The change time (ctime) also moves with permissions, so that a file made readable is looked at again.
+    """
 
     path: str
     size: int
-    mtime_ns: int
+    changed_ns: int
 
 
 def list_files(folders: Iterable[Path]) -> tuple[Found, ...]:
@@ -66,24 +72,33 @@ def list_files(folders: Iterable[Path]) -> tuple[Found, ...]:
         for entry in _walk(folder):
             try:
                 status = entry.stat()
-            except OSError as error:
-                raise InputError(f"{entry.path}: cannot be examined: {error.strerror}") from error
-            found[entry.path] = Found(entry.path, status.st_size, status.st_mtime_ns)
+                found[entry.path] = Found(entry.path, status.st_size, status.st_ctime_ns)
+            except OSError:  # a link to nowhere
+                found[entry.path] = Found(entry.path, 0, -1)
     return tuple(found[path] for path in sorted(found))
 
 
 def index_files(found: Sequence[Found], *, quarantine: Sequence[str], cache: Path | None) -> ArchiveIndex:
-    """Identify files by their headers; headers already read (same path, size and time) come from the cache."""
+    """Identify files by their headers.
+
+    Args:
+        found: Files of the archive.
+        quarantine: Names of files that must not be used.
+        cache: Headers already read; those of files with the same path, size and change time are taken from it. What
+            could not be read is not kept, because the next try may succeed. None: no cache.
+    """
     from trainyard.yard.logs import progress
 
     known = _load_cache(cache)
     entries: dict[str, list[Any]] = {}
     for item in progress(found, total=len(found), what="archive headers"):
-        stamp = [item.size, item.mtime_ns]
+        stamp = [item.size, item.changed_ns]
         cached = known.get(item.path)
         entries[item.path] = cached if cached is not None and cached[:2] == stamp else [*stamp, _examine(item)]
-    if cache is not None and entries != known:
-        write_json(cache, {"version": _CACHE_VERSION, "files": entries})
+    read = {path: entry for path, entry in entries.items() if "reason" not in entry[2]}
+    if cache is not None and _stamps(read) != _stamps(known):
+        # json writes and reads NaN, which is how a header without magnitude comes out.
+        write_text(cache, json.dumps({"version": _CACHE_VERSION, "files": read}))
     records: list[FileRecord] = []
     rejected: list[tuple[str, Reason, str]] = []
     for path, (_, _, outcome) in entries.items():
@@ -125,16 +140,22 @@ def _load_cache(cache: Path | None) -> dict[str, list[Any]]:
         return {}  # a cache that cannot be read only costs time
 
 
+def _stamps(entries: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    return {path: entry[:2] for path, entry in entries.items()}
+
+
 def _examine(item: Found) -> dict[str, Any]:
     """The record of a file, or why it has none, as plain values for the cache."""
-    from trainyard.transit.headers import read_info
-
+    if item.changed_ns < 0:
+        return {"reason": Reason.UNREADABLE, "detail": "cannot be examined; a link to a file that is gone?"}
     if item.size == 0:
         return {"reason": Reason.EMPTY_FILE, "detail": "0 bytes"}
     if not os.access(item.path, os.R_OK):
         return {"reason": Reason.NO_PERMISSION, "detail": "no permission to read"}
     try:
         info = read_info(Path(item.path))
+    except WrongKindError as error:
+        return {"reason": Reason.WRONG_KIND, "detail": str(error)}
     except InputError as error:
         return {"reason": Reason.UNREADABLE, "detail": str(error)}
     record = FileRecord(
@@ -155,16 +176,19 @@ def _examine(item: Found) -> dict[str, Any]:
 
 
 def _one_per_sector(records: Sequence[FileRecord]) -> tuple[tuple[FileRecord, ...], list[tuple[str, Reason, str]]]:
-    """The best file of each kind, star and sector: the shortest cadence of at least 100 s, then the larger file."""
+    """The best file of each kind, star and sector: the shortest cadence of at least 100 s, then the larger file.
+
+    Numbers of TIC, KIC and EPIC are different stars, so missions are kept apart.
+    """
     rejected = [
         (record.path, Reason.OTHER_CADENCE, f"cadence of {record.cadence_days * 86400:.1f} s")
         for record in records
         if record.cadence_days < _MIN_CADENCE_DAYS
     ]
-    best: dict[tuple[str, int, int], FileRecord] = {}
+    best: dict[tuple[str, str, int, int], FileRecord] = {}
     usable = [record for record in records if record.cadence_days >= _MIN_CADENCE_DAYS]
     for record in sorted(usable, key=lambda r: (round(r.cadence_days, 6), -r.bytes, r.path)):
-        key = (record.kind, record.target_id, record.sector)
+        key = (record.kind, record.mission, record.target_id, record.sector)
         if key in best:
             rejected.append((record.path, Reason.DUPLICATE_FILE, f"{best[key].path} is used for this star and sector"))
         else:

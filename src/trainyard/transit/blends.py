@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainyard.transit.events import same_event
 from trainyard.transit.settings import PlanSettings
@@ -45,7 +46,7 @@ def blend_groups(
     return groups
 
 
-def unit_vectors(positions: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def unit_vectors(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Directions of (right ascension, declination) pairs.
 
     Args:

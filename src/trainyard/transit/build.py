@@ -8,29 +8,29 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 from trainyard.transit import naming
 from trainyard.transit.archive import FileRecord
 from trainyard.transit.curves import CURVES, curve_row
+from trainyard.transit.detrend import NonPositiveFluxError
 from trainyard.transit.events import Event, cluster
 from trainyard.transit.images import ImageRejection, WindowImages, window_images
 from trainyard.transit.lightcurves import NoFiniteFluxError, default_bitmask
+from trainyard.transit.members import Star
 from trainyard.transit.pixels import PixelFile
-from trainyard.transit.plan import Star
 from trainyard.transit.reasons import Reason
 from trainyard.transit.records import Example, example_bytes, example_row
 from trainyard.transit.schema import DATA_TBL_COLUMNS, EXAMPLES
 from trainyard.transit.sector import read_sector
 from trainyard.transit.settings import BuildSettings, ImageSettings, PlanSettings
-from trainyard.transit.star import ImageSource, SectorBuilder
+from trainyard.transit.star import ImageSource, SectorBuilder, Tally
+from trainyard.transit.tces import Tce
 from trainyard.transit.windows import Window
-from trainyard.yard.errors import InputError
+from trainyard.yard.errors import EnvironmentFault, InputError
 from trainyard.yard.files import atomic_open, write_json
 from trainyard.yard.identity import keyed_hash
 from trainyard.yard.ledger import Ledger
@@ -72,8 +72,9 @@ def build_shard(
     raw = out_dir / naming.raw_shard(shard, num_shards)
     diagnostic = _diagnostic_stars(members)
     with _opened(out_dir, shard, num_shards) as sink:
+        build = _Build(sink, plan, settings, ledger)
         for star in progress(members, total=len(members), what=raw.name):
-            _build_star(star, sink, plan, settings, ledger, keep_curves=star.target_id in diagnostic)
+            build.star(star, keep_curves=star.target_id in diagnostic)
     ledger.check()
     write_json(out_dir / naming.ledger(shard, num_shards), ledger.to_dict())
     write_receipt(raw, records=sink.records.records, schema=EXAMPLES.digest)
@@ -87,21 +88,24 @@ class _Sink:
     records: RecordWriter
     examples: TableWriter
     curves: TableWriter
-    tces: Any
+    tces: csv.DictWriter[str]
     shard_name: str
 
     def write(self, examples: Sequence[Example]) -> None:
         self.examples.write_rows([example_row(one, self.records.write(example_bytes(one))) for one in examples])
 
-    def write_tce(self, row: dict[str, Any]) -> None:
-        self.tces.writerow({**row, "tfrec_fn": self.shard_name})
+    def write_tce(self, tce: Tce, *, in_transit: int, out_of_transit: int) -> None:
+        self.tces.writerow({
+            **tce.scalars, "tce_uid": tce.uid, "tfrec_fn": self.shard_name,
+            "n_transit_examples": float(in_transit), "n_not_transit_examples": float(out_of_transit),
+        })  # fmt: skip
 
 
 @contextmanager
 def _opened(out_dir: Path, shard: int, num_shards: int) -> Iterator[_Sink]:
     raw = out_dir / naming.raw_shard(shard, num_shards)
     with ExitStack() as stack:
-        records: IO[bytes] = stack.enter_context(atomic_open(raw))
+        records = stack.enter_context(atomic_open(raw))
         table = stack.enter_context(atomic_open(out_dir / naming.data_tbl(shard, num_shards)))
         text = io.TextIOWrapper(table, encoding="utf-8", newline="", write_through=True)
         writer = csv.DictWriter(text, DATA_TBL_COLUMNS, lineterminator="\n", extrasaction="ignore")
@@ -112,97 +116,90 @@ def _opened(out_dir: Path, shard: int, num_shards: int) -> Iterator[_Sink]:
         text.detach()
 
 
-def _build_star(
-    star: Star,
-    sink: _Sink,
-    plan: PlanSettings,
-    settings: BuildSettings,
-    ledger: Ledger,
-    *,
-    keep_curves: bool,
-) -> None:
-    """All sectors of one star; a sector that fails is rejected and costs nothing but itself."""
-    events = cluster(star.tces, plan)
-    pixels = {file.sector: file for file in star.files if file.kind == "tp"}
-    light_curves = [file for file in star.files if file.kind == "lc"]
-    predicted: set[str] = set()
-    emitted: set[str] = set()
-    counts: Counter[tuple[str, int]] = Counter()
-    for file in light_curves:
-        builder = _build_sector(file, pixels.pop(file.sector, None), events, sink, plan, settings, ledger, keep_curves)
-        if builder is None:
-            continue
-        predicted |= builder.predicted
-        emitted |= builder.emitted
-        counts.update(builder.counts)
-    for file in pixels.values():
-        ledger.expect(_FILE)
-        ledger.reject(_FILE, file.path, Reason.NO_LIGHT_CURVE, f"sector {file.sector} has pixels but no light curve")
-    for tce in star.tces:
-        ledger.expect(_TCE)
-        n_in, n_out = counts[tce.uid, 1], counts[tce.uid, 0]
-        sink.write_tce({
-            **tce.scalars, "target_id": tce.target_id, "disposition": tce.disposition, "tce_uid": tce.uid,
-            "n_transit_examples": float(n_in), "n_not_transit_examples": float(n_out),
-        })  # fmt: skip
-        if n_in:
-            ledger.keep(_TCE, tce.uid)
-            continue
-        has_data = any(tce.covers(file.sector) for file in light_curves)
-        if tce.uid in emitted:
-            reason = Reason.SAME_EVENT
-        elif tce.disposition not in plan.tce_example_disps:
-            reason = Reason.NOT_EXEMPLIFIED
-        elif not has_data:
-            reason = Reason.NO_LIGHT_CURVE
+@dataclass(frozen=True)
+class _Build:
+    """What the stars of a shard have in common."""
+
+    sink: _Sink
+    plan: PlanSettings
+    settings: BuildSettings
+    ledger: Ledger
+
+    def star(self, star: Star, *, keep_curves: bool) -> None:
+        """Write all sectors of one star; a sector that fails is rejected and costs nothing but itself."""
+        events = cluster(star.tces, self.plan)
+        pixels = {file.sector: file for file in star.files if file.kind == "tp"}
+        tally = Tally()
+        for file in (file for file in star.files if file.kind == "lc"):
+            found = self._sector(file, pixels.pop(file.sector, None), events, keep_curves=keep_curves)
+            if found is not None:
+                tally.add(found)
+        for file in pixels.values():
+            self._lose(file, Reason.NO_LIGHT_CURVE, f"sector {file.sector} has pixels but no light curve")
+        for tce in star.tces:
+            self._account_for(tce, tally)
+
+    def _sector(
+        self, file: FileRecord, pixels: FileRecord | None, events: tuple[Event, ...], *, keep_curves: bool
+    ) -> Tally | None:
+        """Write the examples of one sector, or reject its files and return None."""
+        own = Ledger("transit", Reason)
+        own.expect(_FILE, 1 if pixels is None else 2)
+        try:
+            with ExitStack() as stack:
+                sector = read_sector(file, events, self.settings)
+                images_of = _image_source(stack, pixels, self.settings.images, own)
+                builder = SectorBuilder(sector, images_of, self.plan, self.settings, own)
+                examples = builder.examples(events)
+        except (MemoryError, EnvironmentFault):
+            raise
+        except Exception as error:
+            # A failed sector must not take the shard along; what it is stands in the ledger and in the log.
+            reason = _reason_of(error)
+            if reason is Reason.UNEXPECTED:
+                _log.exception("%s: unexpected error; the sector is left out", file.path)
+            for lost in (file, pixels):
+                if lost is not None:
+                    self._lose(lost, reason, f"{type(error).__name__}: {error}")
+            return None
+        own.keep(_FILE, file.path)
+        own.check()
+        self.ledger.add(own)
+        self.sink.write(examples)
+        if keep_curves:
+            self.sink.curves.write_rows([curve_row(sector, examples)])
+        return builder.tally
+
+    def _lose(self, file: FileRecord, reason: Reason, detail: str) -> None:
+        self.ledger.expect(_FILE)
+        self.ledger.reject(_FILE, file.path, reason, detail)
+
+    def _account_for(self, tce: Tce, tally: Tally) -> None:
+        """Write the row of one TCE, and what became of it."""
+        in_transit, out_of_transit = tally.counts[tce.uid, 1], tally.counts[tce.uid, 0]
+        self.sink.write_tce(tce, in_transit=in_transit, out_of_transit=out_of_transit)
+        self.ledger.expect(_TCE)
+        if in_transit:
+            self.ledger.keep(_TCE, tce.uid)
         else:
-            reason = Reason.NO_WINDOW_KEPT if tce.uid in predicted else Reason.NO_EVENT_IN_DATA
-        ledger.reject(_TCE, tce.uid, reason, f"disposition {tce.disposition}, run {tce.sector_run or 'not stated'}")
+            detail = f"disposition {tce.disposition}, run {tce.sector_run or 'not stated'}"
+            self.ledger.reject(_TCE, tce.uid, self._why_without_example(tce, tally), detail)
 
-
-def _build_sector(
-    file: FileRecord,
-    pixels: FileRecord | None,
-    events: tuple[Event, ...],
-    sink: _Sink,
-    plan: PlanSettings,
-    settings: BuildSettings,
-    ledger: Ledger,
-    keep_curves: bool,
-) -> SectorBuilder | None:
-    """Write the examples of one sector, or reject its file and return None."""
-    own = Ledger("transit", Reason)
-    own.expect(_FILE, 1 if pixels is None else 2)
-    try:
-        with ExitStack() as stack:
-            sector = read_sector(file, events, settings)
-            images_of = _image_source(stack, pixels, settings.images, own)
-            builder = SectorBuilder(sector, images_of, plan, settings, own)
-            examples = builder.examples(events)
-    except (MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        # A failed sector must not take the shard along; what it is stands in the ledger and in the log.
-        reason = _reason_of(error)
-        if reason is Reason.UNEXPECTED:
-            _log.exception("%s: unexpected error; the sector is left out", file.path)
-        for lost in (file, pixels):
-            if lost is not None:
-                ledger.expect(_FILE)
-                ledger.reject(_FILE, lost.path, reason, f"{type(error).__name__}: {error}")
-        return None
-    own.keep(_FILE, file.path)
-    own.check()
-    ledger.add(own)
-    sink.write(examples)
-    if keep_curves:
-        sink.curves.write_rows([curve_row(sector, examples)])
-    return builder
+    def _why_without_example(self, tce: Tce, tally: Tally) -> Reason:
+        if tce.disposition not in self.plan.tce_example_disps:
+            return Reason.NOT_EXEMPLIFIED
+        if tce.uid in tally.emitted:
+            return Reason.SAME_EVENT
+        if not any(tce.covers(sector) for sector in tally.sectors):
+            return Reason.NO_LIGHT_CURVE
+        return Reason.NO_WINDOW_KEPT if tce.uid in tally.predicted else Reason.NO_EVENT_IN_DATA
 
 
 def _reason_of(error: Exception) -> Reason:
     if isinstance(error, NoFiniteFluxError):
         return Reason.NO_FINITE_FLUX
+    if isinstance(error, NonPositiveFluxError):
+        return Reason.NON_POSITIVE_FLUX
     return Reason.UNREADABLE if isinstance(error, InputError) else Reason.UNEXPECTED
 
 
@@ -222,10 +219,9 @@ def _image_source(stack: ExitStack, pixels: FileRecord | None, settings: ImageSe
     bitmask = default_bitmask(pixels.mission) if settings.quality_bitmask == "default" else settings.quality_bitmask
 
     def images_of(window: Window, ra: float, dec: float) -> WindowImages | Reason | None:
+        place = {"centre": window.centre, "duration": window.duration, "ra": ra, "dec": dec}
         try:
-            return window_images(
-                opened, centre=window.centre, duration=window.duration, settings=settings, bitmask=bitmask, ra=ra, dec=dec
-            )  # fmt: skip
+            return window_images(opened, settings=settings, bitmask=bitmask, **place)
         except ImageRejection as rejection:
             return rejection.reason if settings.images == "require" else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.transit.archive import ArchiveIndex, FileRecord, Found, index_files, list_files
-from trainyard.transit.members import is_kept, keep_plan
+from trainyard.transit.members import is_kept, keep_plan, kept_plan
 from trainyard.transit.plan import Catalogue, Plan, make_plan
 from trainyard.transit.settings import InputSettings, TransitSettings
 from trainyard.transit.tces import normalise, read_tces
@@ -70,7 +70,11 @@ def plan_summary(
     known = _load_summary(file)
     if known is not None and not is_kept(cache / MEMBERS, [*known[1].shards, *known[1].splits]):
         known = None
-    if known is not None and (trust_cache or inputs.source == "demo"):
+    if known is not None and trust_cache:
+        return known[1]
+    if known is not None and kept_plan(cache / MEMBERS) != known[1].plan:
+        known = None  # the members are kept with the places of another plan's files
+    if known is not None and inputs.source == "demo":
         return known[1]
     found = () if inputs.source == "demo" else _listing(inputs)
     state = f"{keyed_hash(*(repr(entry) for entry in (*_table_state(inputs), *found))):016x}"
@@ -137,7 +141,7 @@ def _load_summary(file: Path) -> tuple[str, PlanSummary] | None:
         return None
     try:
         content = read_json(file)
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in content["summary"].items()}
-        return content["state"], PlanSummary(**values)
+        plan, *by_shard = (content["summary"][name] for name in ("plan", "shards", "splits", "targets", "bytes"))
+        return content["state"], PlanSummary(plan, *map(tuple, by_shard))
     except (InputError, KeyError, TypeError):
         return None  # a cache that cannot be read only costs time

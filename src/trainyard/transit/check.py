@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard.transit import naming
-from trainyard.transit.planfiles import TARGETS, TCES
+from trainyard.transit.planfiles import FILES, TARGETS, TCES
 from trainyard.transit.reasons import Reason
 from trainyard.transit.schema import SPLIT_EXAMPLES, SPLITS
 from trainyard.transit.split import check_disjoint
+from trainyard.transit.star import SPARE
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.files import atomic_open, read_json, write_json
 from trainyard.yard.ledger import Ledger
@@ -35,18 +36,19 @@ def check_build(base: Path, *, num_shards: int, max_reject_fraction: float) -> d
 
     Raises:
         IntegrityError: Items were lost, counts of files and tables differ, ids repeat, or too many files are unusable.
-        LeakageError: A star, or stars of one blend, stand in two splits.
+        LeakageError: A star, or stars of one blend, stand in two splits, or in another split than planned.
     """
     ledger = _merged_ledger(base, num_shards)
     ledger.check()
     tables = [naming.examples_tbl(shard, num_shards) for shard in range(1, num_shards + 1)]
     examples = SPLIT_EXAMPLES.read_all([base / "split" / "aux_tbls" / name for name in tables])
     targets = TARGETS.read(base / "plan" / "targets.parquet")
-    _check_tces(ledger, TCES.read(base / "plan" / "tces.parquet", columns=["uid"]).num_rows)
+    _check_ledger(base / "plan", ledger, examples)
     _check_counts(base, examples, num_shards)
     _check_unique(examples)
     stars = check_disjoint([examples])
     _check_groups(targets)
+    _check_assignment(examples, targets)
     _check_rejects(ledger, max_reject_fraction)
     summary = {
         "examples": examples.num_rows,
@@ -67,11 +69,19 @@ def _merged_ledger(base: Path, num_shards: int) -> Ledger:
     return Ledger.merge([Ledger.from_dict(read_json(path), Reason) for path in paths])
 
 
-def _check_tces(ledger: Ledger, planned: int) -> None:
-    if ledger.expected("tce") != planned:
-        raise IntegrityError(
-            f"{planned} TCEs were planned, but the shards account for {ledger.expected('tce')}; build again"
-        )
+def _check_ledger(plan: Path, ledger: Ledger, examples: pa.Table) -> None:
+    """What was planned is what the shards account for, and what they kept is what the tables list."""
+    spare = pc.equal(examples["origin"], SPARE)
+    in_transit = pc.equal(examples["transit_example"], 1)
+    told = {
+        "TCEs in the plan": (TCES.read(plan / "tces.parquet", columns=["uid"]).num_rows, ledger.expected("tce")),
+        "files in the plan": (FILES.read(plan / "files.parquet", columns=["path"]).num_rows, ledger.expected("file")),
+        "in-transit examples": (_true(in_transit), ledger.kept("event")),
+        "out-of-transit examples": (examples.num_rows - _true(pc.or_(in_transit, spare)), ledger.kept("negative")),
+    }
+    for what, (listed, accounted) in told.items():
+        if listed != accounted:
+            raise IntegrityError(f"{listed} {what}, but the shards account for {accounted}; build again")
 
 
 def _check_counts(base: Path, examples: pa.Table, num_shards: int) -> None:
@@ -100,6 +110,19 @@ def _check_groups(targets: pa.Table) -> None:
         raise LeakageError(f"stars of one blend stand in two splits; first group: {torn[0]}")
 
 
+def _check_assignment(examples: pa.Table, targets: pa.Table) -> None:
+    """Every example stands in the split that its star is planned for."""
+    planned = dict(zip(targets["target_id"].to_pylist(), targets["split"].to_pylist(), strict=True))
+    found = examples.group_by(["target_id", "split"]).aggregate([]).to_pylist()
+    strays = [row for row in found if planned.get(row["target_id"]) != row["split"]]
+    if strays:
+        star = strays[0]["target_id"]
+        raise LeakageError(
+            f"{len(strays)} stars stand in another split than planned; first: {star} in {strays[0]['split']}, planned"
+            f" for {planned.get(star, 'none')}; split again"
+        )
+
+
 def _check_rejects(ledger: Ledger, limit: float) -> None:
     broken = sum(ledger.rejected("file", reason) for reason in FAULTS)
     if broken > limit * max(ledger.expected("file"), 1):
@@ -118,7 +141,11 @@ def _records(path: Path) -> int:
 
 
 def _count(table: pa.Table, column: str, value: object) -> int:
-    return int(pc.sum(pc.equal(table[column], value)).as_py() or 0)
+    return _true(pc.equal(table[column], value))
+
+
+def _true(values: pa.ChunkedArray) -> int:
+    return int(pc.sum(values).as_py() or 0)
 
 
 def _write(folder: Path, ledger: Ledger, summary: dict[str, Any]) -> None:

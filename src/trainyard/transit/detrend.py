@@ -7,6 +7,7 @@ events and bad cadences are bridged before filtering, so that a filter never see
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,8 @@ _MIN_USABLE = 10
 _MAX_MASKED = 0.8
 """A stretch with a larger part of its good cadences in events has too little left to tell a trend from noise."""
 _KNOTS_PER_WINDOW = 10
+_MAX_LEVERAGE = 0.5
+"""Of a curve across a hole: where its variance is a larger part of a cadence's, a stiffer curve is safer."""
 _BLOCKS_PER_WINDOW = 6
 _FOLDS = 5
 _MAX_ORDER = 3
@@ -89,8 +92,8 @@ def detrend(
     """Divide a light curve by its trend.
 
     "off" divides by the median of the good cadences. "biweight" is the sliding biweight of wotan (Hippke et al. 2019,
-    AJ 158, 143), "savgol" a Savitzky-Golay filter; both see straight lines in place of events, and neither is pulled by
-    outliers beyond `detrend_sigma`. Their window is never shorter than three durations of the longest event.
+    AJ 158, 143), "savgol" a Savitzky-Golay filter. Both see bridges in place of events, follow no outliers beyond
+    `detrend_sigma`, and have a window of at least three durations of the longest event.
 
     Args:
         prepared: A light curve without holes.
@@ -109,7 +112,7 @@ def detrend(
     order: int | None = None
     if settings.detrend == "savgol":
         order = _best_order(stretches, window, settings) if settings.savgol_order == "auto" else settings.savgol_order
-    slide = _biweight(window, settings.detrend_sigma) if order is None else _savgol(window, order)
+    slide = _biweight(window) if order is None else _savgol(window, order)
     times, trends, methods = [], [], []
     for stretch in stretches:
         method = _method(stretch, window, settings.detrend)
@@ -167,15 +170,15 @@ def _clipped_trend(stretch: _Stretch, smooth: _Smoother, window: float, sigma: f
     """Trend on the grid of a stretch, without the cadences that stand out from it.
 
     Flares are found first, against medians of a tenth of a window, which no flare moves; then what stands out from the
-    trend itself, such as dips that are in no catalogue.
+    trend itself, such as dips that are in no catalogue. Only what is far from a running median too is ever an outlier:
+    otherwise a trend that misses a crest would throw the crest away, and then miss it by more.
     """
     usable = stretch.usable if stretch.usable.any() else stretch.good
-    trend = np.interp(stretch.time, *_knots(stretch, usable, window))
-    kept = usable
+    knot_time, knot_flux = _knots(stretch, usable, window)
+    inside = ~_far(stretch, usable, np.interp(stretch.time, knot_time, _running_median(knot_flux)), sigma)
+    trend, kept = np.interp(stretch.time, knot_time, knot_flux), usable
     for n in range(1 + _MAX_CLIPS):
-        distance = np.abs(stretch.flux - trend)
-        scale = max(_SIGMA_PER_MAD * np.median(distance[kept]), _LEAST_SCATTER * np.abs(np.median(trend)))
-        near = usable & (distance <= sigma * scale)
+        near = usable & (inside | ~_far(stretch, kept, trend, sigma))
         if n > 0 and np.array_equal(near, kept):
             break
         kept = near
@@ -183,17 +186,29 @@ def _clipped_trend(stretch: _Stretch, smooth: _Smoother, window: float, sigma: f
     return trend
 
 
+def _far(stretch: _Stretch, kept: Bools, curve: Floats, sigma: float) -> Bools:
+    """Cadences that are farther from a curve than what is kept usually is."""
+    distance = np.abs(stretch.flux - curve)
+    scale = max(_SIGMA_PER_MAD * np.median(distance[kept]), _LEAST_SCATTER * np.abs(np.median(curve)))
+    return np.asarray(distance > sigma * scale)
+
+
+def _running_median(knots: Floats) -> Floats:
+    """Median over a window of knots; it shrinks towards the ends, so that a slope weighs the same on both sides."""
+    last = knots.size - 1
+    reaches = [min(_KNOTS_PER_WINDOW // 2, i, last - i) for i in range(knots.size)]
+    return np.array([np.median(knots[i - reach : i + reach + 1]) for i, reach in enumerate(reaches)])
+
+
 def _median(stretch: _Stretch, kept: Bools) -> Floats:
     return np.full(stretch.time.shape, np.median(stretch.flux[kept]))
 
 
 def _line(stretch: _Stretch, kept: Bools) -> Floats:
-    return np.asarray(np.polynomial.Polynomial.fit(stretch.time[kept], stretch.flux[kept], 1)(stretch.time))
+    return _polynomial(stretch.time[kept], stretch.flux[kept], stretch.time, 1)[0]
 
 
-def _biweight(window: float, sigma: float) -> _Smoother:
-    """wotan's sliding biweight, whose own rejection is set to the same sigma."""
-
+def _biweight(window: float) -> _Smoother:
     def smooth(stretch: _Stretch, kept: Bools) -> Floats:
         from wotan import flatten
 
@@ -201,16 +216,18 @@ def _biweight(window: float, sigma: float) -> _Smoother:
         # At the ends of a stretch a window with one side only lags behind the slope. Reflecting the curve through its
         # own end point continues the slope.
         half = max(3, int(np.searchsorted(time, time[0] + window / 2)))
-        first = _parabola(time[:half], flux[:half], time[0])
-        last = _parabola(time[-half:], flux[-half:], time[-1])
+        first = _polynomial(time[:half], flux[:half], time[:1], 2)[0]
+        last = _polynomial(time[-half:], flux[-half:], time[-1:], 2)[0]
         time = np.concatenate([2 * time[0] - time[half:0:-1], time, 2 * time[-1] - time[-2 : -half - 2 : -1]])
         flux = np.concatenate([2 * first - flux[half:0:-1], flux, 2 * last - flux[-2 : -half - 2 : -1]])
         # In a sloping window a biweight weighs cadences by their place on the slope, and hops. The mean takes the slope
         # off first (twicing: Tukey 1977, Exploratory Data Analysis), which brings single depths much closer to truth.
         options = {"window_length": window, "break_tolerance": 0, "edge_cutoff": 0, "return_trend": True}
-        _, slope = flatten(time, flux, method="mean", **options)
-        level = np.median(slope)
-        _, rest = flatten(time, flux - slope + level, method="biweight", cval=sigma * _SIGMA_PER_MAD, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of trends that are not positive, which `detrend` refuses
+            _, slope = flatten(time, flux, method="mean", **options)
+            level = np.median(slope)
+            _, rest = flatten(time, flux - slope + level, method="biweight", **options)
         return np.asarray((slope + rest - level)[half:-half], dtype=np.float64)
 
     return smooth
@@ -232,23 +249,28 @@ def _savgol(window: float, order: int) -> _Smoother:
 
 
 def _bridged(stretch: _Stretch, kept: Bools, window: float) -> Floats:
-    """Flux with every other cadence on straight lines between medians of what is kept.
+    """Flux with a guess in place of every cadence that is not kept.
 
-    Lines between single cadences would carry the noise of two of them across a whole event; the medians are taken over
-    a tenth of a window each. A line that runs into the end of the stretch ends on a parabola through what is near.
+    Short holes are crossed on straight lines between medians: lines between single cadences would carry the noise of
+    two of them. Events, and the ends of a stretch, are crossed on parabolas through what is kept within half a window:
+    across hours a line would cut the crests of the trend.
     """
-    knot_time, knot_flux = _knots(stretch, kept, window)
-    time, flux = stretch.time[kept], stretch.flux[kept]
-    for end in (0, -1):
-        distance = np.abs(time - stretch.time[end])
-        near = distance < 0.75 * window
-        # Farther off, or from fewer cadences, a parabola would run away.
-        safe = near.sum() >= _MIN_USABLE and distance.min() < 0.25 * window and np.ptp(time[near]) > 0.4 * window
-        if safe and not kept[end]:
-            where = 0 if end == 0 else knot_time.size
-            knot_flux = np.insert(knot_flux, where, _parabola(time[near], flux[near], stretch.time[end]))
-            knot_time = np.insert(knot_time, where, stretch.time[end])
-    return np.where(kept, stretch.flux, np.interp(stretch.time, knot_time, knot_flux))
+    time = stretch.time
+    flux = np.where(kept, stretch.flux, np.interp(time, *_knots(stretch, kept, window)))
+    edges = np.flatnonzero(np.diff(kept, prepend=True, append=True)).reshape(-1, 2)
+    for begin, end in edges:
+        at = time[begin:end]
+        if at[-1] - at[0] < window / _KNOTS_PER_WINDOW and begin > 0 and end < time.size:
+            continue
+        near = kept & (time > at[0] - window / 2) & (time < at[-1] + window / 2)
+        if near.sum() < _MIN_USABLE:
+            continue
+        for degree in (2, 1):
+            values, leverage = _polynomial(time[near], stretch.flux[near], at, degree)
+            if leverage.max() < _MAX_LEVERAGE:
+                flux[begin:end] = values
+                break
+    return flux
 
 
 def _knots(stretch: _Stretch, kept: Bools, window: float) -> tuple[Floats, Floats]:
@@ -268,8 +290,21 @@ def _knots(stretch: _Stretch, kept: Bools, window: float) -> tuple[Floats, Float
     return np.concatenate([time[:1], knot_time, time[-1:]]), np.concatenate([ends[:1], knot_flux, ends[1:]])
 
 
-def _parabola(time: Floats, flux: Floats, at: float) -> float:
-    return float(np.polynomial.Polynomial.fit(time, flux, 2)(at))
+def _polynomial(time: Floats, flux: Floats, at: Floats, degree: int) -> tuple[Floats, Floats]:
+    """Values of the line or parabola that fits best, and their variances in units of the variance of one cadence.
+
+    In polynomials that are orthogonal over the cadences, each coefficient is a ratio of two sums (Forsythe 1957).
+    """
+    x, z, level = time - time.mean(), at - time.mean(), flux.mean()
+    basis = [(x, z)]
+    if degree == 2:
+        square, skew = np.mean(x**2), np.sum(x**3) / np.sum(x**2)
+        basis.append((x**2 - skew * x - square, z**2 - skew * z - square))
+    values, variances = np.full(z.shape, level), np.full(z.shape, 1 / x.size)
+    for p, q in basis:
+        values += q * (np.sum(p * (flux - level)) / np.sum(p**2))
+        variances += q**2 / np.sum(p**2)
+    return values, variances
 
 
 def _best_order(stretches: list[_Stretch], window: float, settings: LightCurveSettings) -> int:

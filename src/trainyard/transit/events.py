@@ -8,7 +8,7 @@ within a transit duration are one event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,18 @@ class Event:
         """Members whose run includes the sector, best first."""
         return tuple(tce for tce in self.members if tce.covers(sector))
 
-    def ephemerides_for(self, sector: int, wanted: Callable[[Tce], bool]) -> tuple[Tce, ...]:
-        """Wanted members that tell where the event falls in a sector: those searched there, else the best one."""
-        members = tuple(tce for tce in self.members if wanted(tce))
-        return tuple(tce for tce in members if tce.covers(sector)) or members[:1]
+    def ephemerides_for(self, sector: int, wanted: Callable[[Tce], bool]) -> tuple[tuple[Tce, ...], ...]:
+        """Wanted members that tell where the event falls in a sector: those searched there, else the best one.
+
+        One group per period at which the event was found, best first: where a sector was searched at twice the true
+        period, a run that found the true one tells of the dips in between.
+        """
+        members = [tce for tce in self.members if wanted(tce)]
+        shortest = min((tce.period for tce in members), default=1.0)
+        groups: dict[int, list[Tce]] = {}
+        for tce in members:
+            groups.setdefault(round(tce.period / shortest), []).append(tce)
+        return tuple(tuple(tce for tce in group if tce.covers(sector)) or (group[0],) for group in groups.values())
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def predict(tce: Tce, start: float, end: float) -> NDArray[np.float64]:
     """
     shift = np.ceil((start - tce.epoch) / tce.period)
     count = max(int(np.ceil((end - start) / tce.period)), 0) + 1
-    times = tce.epoch + (shift + np.arange(count)) * tce.period
+    times: NDArray[np.float64] = tce.epoch + (shift + np.arange(count)) * tce.period
     return times[(times >= start) & (times <= end)]
 
 
@@ -121,8 +129,34 @@ def predicted_times(
     )
 
 
+def predict_sector(
+    events: Iterable[Event], sector: int, start: float, end: float, settings: PlanSettings
+) -> dict[str, list[PredictedTime]]:
+    """Mid-times of all events of a star in ``[start, end]`` of a sector, by event id.
+
+    Runs of one sector know a period badly, so one planet can end as two events. Where two events predict a time to
+    half of the shorter duration it is one dip, emitted once for the better one, to which the TCEs of the other agree.
+    With `duplicates: keep` every event keeps its times.
+    """
+    found: dict[str, list[PredictedTime]] = {event.event_id: [] for event in events}
+    for event in sorted(events, key=lambda event: _rank(event.members[0], settings)):
+        others = [] if settings.duplicates == "keep" else [times for times in found.values() if times]
+        for time in predicted_times(event.in_sector(sector), start, end, settings.tce_example_disps):
+            twin = next(((times, i) for times in others for i, t in enumerate(times) if _is_one_dip(t, time)), None)
+            if twin is None:
+                found[event.event_id].append(time)
+            else:
+                times, i = twin
+                times[i] = replace(times[i], agreeing=(*times[i].agreeing, *time.agreeing))
+    return found
+
+
+def _is_one_dip(a: PredictedTime, b: PredictedTime) -> bool:
+    return abs(a.time - b.time) <= min(a.tce.duration_hours, b.tce.duration_hours) / 48
+
+
 def timing_error_durations(tce: Tce, time: float) -> float:
-    """Uncertainty of a predicted mid-time: sqrt(sigma_epoch^2 + n^2 sigma_period^2), n periods from the epoch, in TD."""
+    """Uncertainty of a mid-time n periods from the epoch, in TD: sqrt(sigma_epoch^2 + n^2 sigma_period^2)."""
     if not (np.isfinite(tce.period_err) and np.isfinite(tce.epoch_err)):
         return float("nan")
     periods = round((time - tce.epoch) / tce.period)

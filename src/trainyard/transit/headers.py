@@ -32,6 +32,10 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _REFERENCE_DAYS: dict[TimeReference, float] = {"BTJD": 2457000.0, "BKJD": 2454833.0}
 
 
+class WrongKindError(InputError):
+    """A whole file, but neither a light curve nor target pixels of TESS, Kepler or K2."""
+
+
 @dataclass(frozen=True)
 class FileInfo:
     """Identity of one archive file.
@@ -85,7 +89,8 @@ def read_info(path: Path) -> FileInfo:
     Gzipped files are read too; they are unpacked once, to see that they are whole.
 
     Raises:
-        InputError: Not FITS, cut short, or not a light curve or target pixel file of TESS, Kepler or K2.
+        WrongKindError: Not a light curve or target pixel file of TESS, Kepler or K2.
+        InputError: Not FITS, or cut short.
     """
     from astropy.io.fits import VerifyError
 
@@ -99,7 +104,7 @@ def read_info(path: Path) -> FileInfo:
         content = _content(path, raw if summed else None)
         return FileInfo(path=path, content=content, bytes=path.stat().st_size, expected_bytes=expected, **facts)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     except (OSError, EOFError, ValueError, OverflowError, zlib.error, VerifyError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
 
@@ -168,7 +173,7 @@ def _facts(primary: Header, extension: Header) -> dict[str, Any]:
     sector = {"TESS": "SECTOR", "Kepler": "QUARTER", "K2": "CAMPAIGN"}[mission]
     target = "TICID" if tess else "KEPLERID" if "KEPLERID" in primary else "EPIC"
     if target not in primary:
-        raise InputError("neither TICID nor KEPLERID in its primary header: not a file of TESS, Kepler or K2")
+        raise WrongKindError("neither TICID nor KEPLERID in its primary header: not a file of TESS, Kepler or K2")
     return {
         "kind": _kind(extension),
         "mission": mission,
@@ -188,14 +193,14 @@ def _kind(extension: Header) -> Kind:
     fields = range(1, min(_integer(extension, "TFIELDS", 0), _MAX_COLUMNS) + 1)
     columns = {str(extension.get(f"TTYPE{i}", "")).strip().upper(): i for i in fields}
     if str(extension.get("XTENSION")).strip() != "BINTABLE" or "TIME" not in columns:
-        raise InputError("its first extension is not a table of cadences")
+        raise WrongKindError("its first extension is not a table of cadences")
     if columns.keys() & {"PDCSAP_FLUX", "SAP_FLUX"}:
         return "lc"
     # An image per row has a repeat count in its format, as in 121E.
     repeat = re.match(r"\d+", str(extension.get(f"TFORM{columns.get('FLUX', 0)}", "")).strip())
     if repeat and int(repeat[0]) > 1:
         return "tp"
-    raise InputError(
+    raise WrongKindError(
         "its first table is neither a light curve (PDCSAP_FLUX or SAP_FLUX) nor target pixels (FLUX images)"
     )
 

@@ -7,20 +7,57 @@ the plan's file is written, and `ancient()` on a file that a pending rule makes 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainyard.transit.archive import FileRecord
-from trainyard.transit.plan import Plan, Star, assignment_digest, members_digest
 from trainyard.transit.tces import Tce
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.files import read_json
 
+if TYPE_CHECKING:
+    # Not at run time: how stars are assigned is no part of the code that builds a shard.
+    from trainyard.transit.plan import Plan
+
 T = TypeVar("T")
+
+_PLAN = "plan"
+
+
+@dataclass(frozen=True)
+class Star:
+    """What one star is built from: its TCEs and its files."""
+
+    target_id: int
+    tces: tuple[Tce, ...]
+    files: tuple[FileRecord, ...]
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of everything that shapes the examples of this star; paths and file times are not in it."""
+        files = [(file.kind, file.sector, file.bytes, file.content) for file in self.files]
+        tces = [{**vars(tce), "scalars": dict(tce.scalars)} for tce in self.tces]
+        return digest_of([self.target_id, tces, files])
+
+
+def members_digest(stars: Sequence[Star]) -> str:
+    """Digest of the stars of one shard."""
+    return digest_of([star.digest for star in sorted(stars, key=lambda star: star.target_id)])
+
+
+def assignment_digest(assignment: Mapping[int, str]) -> str:
+    """Digest of the splits of the stars of one shard."""
+    return digest_of(sorted(assignment.items()))
+
+
+def digest_of(content: object) -> str:
+    """16 hex digits that stand for plain values."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def keep_plan(plan: Plan, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -34,12 +71,24 @@ def keep_plan(plan: Plan, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...
         splits.append(assignment_digest(assignment))
         _put(folder / f"{shards[-1]}.json", [asdict(star) for star in stars])
         _put(folder / f"{splits[-1]}.json", sorted(assignment.items()))
+    _put(folder / _PLAN, plan.digest)
     return tuple(shards), tuple(splits)
+
+
+def kept_plan(folder: Path) -> str | None:
+    """Digest of the plan that was kept last, None if there is none.
+
+    Members of equal digest are equal but for the places of their files, which are those of this plan.
+    """
+    try:
+        return str(json.loads((folder / _PLAN).read_text()))
+    except (OSError, ValueError):
+        return None
 
 
 def is_kept(folder: Path, digests: Sequence[str]) -> bool:
     """Whether all digests are there."""
-    return folder.is_dir() and {f"{digest}.json" for digest in digests} <= set(os.listdir(folder))
+    return folder.is_dir() and {f"{digest}.json" for digest in digests} <= {path.name for path in folder.iterdir()}
 
 
 def read_members(folder: Path, digest: str) -> tuple[Star, ...]:

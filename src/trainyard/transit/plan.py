@@ -6,8 +6,6 @@ star reruns one shard, and a dry run already says so.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ import numpy as np
 
 from trainyard.transit.archive import ArchiveIndex, FileRecord
 from trainyard.transit.blends import blend_groups
+from trainyard.transit.members import Star, digest_of
 from trainyard.transit.reasons import Reason
 from trainyard.transit.settings import PlanSettings, SplitSettings
 from trainyard.transit.split import assign
@@ -35,22 +34,6 @@ class Catalogue:
 
     table: TceTable
     archive: ArchiveIndex
-
-
-@dataclass(frozen=True)
-class Star:
-    """What one star is built from: its TCEs and its files."""
-
-    target_id: int
-    tces: tuple[Tce, ...]
-    files: tuple[FileRecord, ...]
-
-    @property
-    def digest(self) -> str:
-        """Fingerprint of everything that shapes the examples of this star; paths and file times are not in it."""
-        files = [(file.kind, file.sector, file.bytes, file.content) for file in self.files]
-        tces = [{**vars(tce), "scalars": dict(tce.scalars)} for tce in self.tces]
-        return _digest([self.target_id, tces, files])
 
 
 @dataclass(frozen=True)
@@ -99,41 +82,33 @@ class Plan:
         places = [
             (p.star.digest, p.split, p.group, p.stratum, [file.path for file in p.star.files]) for p in self.stars
         ]
-        return _digest([self.num_shards, places, self.ledger.to_dict()])
-
-
-def members_digest(stars: Sequence[Star]) -> str:
-    """Digest of the stars of one shard."""
-    return _digest([star.digest for star in sorted(stars, key=lambda star: star.target_id)])
-
-
-def assignment_digest(assignment: Mapping[int, str]) -> str:
-    """Digest of the splits of the stars of one shard."""
-    return _digest(sorted(assignment.items()))
+        return digest_of([self.num_shards, places, self.ledger.to_dict()])
 
 
 def make_plan(catalogue: Catalogue, plan: PlanSettings, split: SplitSettings, *, time_reference: str | None) -> Plan:
     """Assign stars to shards and splits.
 
     Raises:
-        InputError: Too many rows or files are rejected, or no star is left to build.
+        InputError: No star is left to build, none has a light curve, too much is rejected, or the files of one target
+            are of two missions, whose target numbers mean different stars.
     """
     ledger = Ledger("transit", Reason)
-    kept = _kept_tces(catalogue.table, plan, ledger)
-    quiet = [star for star in catalogue.table.quiet if plan.quiet_stars and _wanted(star, plan)]
-    tces: dict[int, list[Tce]] = {star: [] for star in quiet} | kept
+    tces = _tces_to_build(catalogue.table, plan, ledger)
     files = _files_of(catalogue.archive, tces, ledger)
+    _account_for_targets(tces, files, ledger)
     _refuse_if_rejected(ledger, plan)
-    if not tces:
-        raise InputError("no star is left to build: no row of the TCE table has a disposition of keep_target_disps")
-    positions = {star: _position(tces[star], files.get(star, [])) for star in tces}
+    if not ledger.kept("target"):
+        raise InputError(f"none of the {len(tces)} stars to build has a light curve in transit.inputs.light_curves")
+    positions = {star: _position(tces[star], files[star]) for star in tces}
     groups = blend_groups(tces, positions, radius_arcsec=split.blend_radius_arcsec, settings=plan)
     strata = {star: _stratum(rows) for star, rows in tces.items()}
     splits = assign([(star, groups[star], strata[star]) for star in sorted(tces)], split)
     planned = [
         PlannedStar(
             star=Star(
-                star, _in_time_of_files(tces[star], files.get(star, []), time_reference), tuple(files.get(star, []))
+                star,
+                tuple(in_time_of(tce, files[star], time_reference) for tce in tces[star]),
+                tuple(files[star]),
             ),
             shard=bucket(star, plan.num_shards, salt="transit-shard"),
             split=splits[star],
@@ -145,78 +120,112 @@ def make_plan(catalogue: Catalogue, plan: PlanSettings, split: SplitSettings, *,
     return Plan(plan.num_shards, tuple(planned), ledger)
 
 
-def _in_time_of_files(tces: Sequence[Tce], files: Sequence[FileRecord], table_reference: str | None) -> tuple[Tce, ...]:
-    return tuple(in_time_of(tce, files, table_reference) for tce in tces)
-
-
 def in_time_of(tce: Tce, files: Sequence[FileRecord], table_reference: str | None) -> Tce:
     """The TCE with its epoch in the time system of the star's files."""
     if not files or table_reference in (None, files[0].time_reference):
         return tce
     shift = BTJD_MINUS_BKJD if files[0].time_reference == "BKJD" else -BTJD_MINUS_BKJD
-    return replace(tce, epoch=tce.epoch + shift)
+    epoch = tce.epoch + shift
+    return replace(tce, epoch=epoch, scalars={**tce.scalars, "tce_time0bk": epoch})
 
 
-def _kept_tces(table: TceTable, plan: PlanSettings, ledger: Ledger) -> dict[int, list[Tce]]:
-    """TCEs of the stars to build; every row of the table is accounted for."""
+def _tces_to_build(table: TceTable, plan: PlanSettings, ledger: Ledger) -> dict[int, list[Tce]]:
+    """TCEs of the stars to build, none for a quiet star; every row of the table is accounted for.
+
+    Raises:
+        InputError: No star is left.
+    """
     ledger.expect("table_row", table.rows)
     for item, reason, detail in table.rejected:
         ledger.reject("table_row", item, reason, detail)
-    stars: dict[int, list[Tce]] = defaultdict(list)
+    kept: dict[int, list[Tce]] = defaultdict(list)
     for tce in table.tces:
         if tce.disposition in plan.keep_tce_disps:
-            stars[tce.target_id].append(tce)
+            kept[tce.target_id].append(tce)
         else:
             ledger.reject("table_row", tce.uid, Reason.DISPOSITION_NOT_KEPT, tce.disposition)
-    kept: dict[int, list[Tce]] = {}
-    for star, tces in stars.items():
-        if _wanted(star, plan) and any(tce.disposition in plan.keep_target_disps for tce in tces):
-            kept[star] = tces
-            ledger.keep("table_row", str(star), len(tces))
+    chosen = {star: tces for star, tces in kept.items() if _has_wanted(tces, plan)}
+    chosen |= {star: [] for star in table.quiet if plan.quiet_stars}
+    chosen = {star: tces for star, tces in chosen.items() if not plan.targets or star in plan.targets}
+    rows = [(tce.target_id, tce.uid, tce.disposition) for tces in kept.values() for tce in tces]
+    rows += [(star, str(star), QUIET) for star in table.listed]
+    for star, item, disposition in rows:
+        if star in chosen:
+            ledger.keep("table_row", item)
         else:
-            for tce in tces:
-                ledger.reject("table_row", tce.uid, Reason.TARGET_NOT_SELECTED, tce.disposition)
-    listed = table.rows - len(table.rejected) - len(table.tces)
-    ledger.keep("table_row", "stars listed without signal", listed)
-    return kept
+            ledger.reject("table_row", item, Reason.TARGET_NOT_SELECTED, disposition)
+    if not chosen:
+        raise InputError(
+            f"no star is left to build: none of the {table.rows} rows of the TCE table has a disposition of"
+            f" transit.plan.keep_target_disps = {plan.keep_target_disps}" + (" and is in targets" * bool(plan.targets))
+        )
+    return chosen
+
+
+def _has_wanted(tces: Sequence[Tce], plan: PlanSettings) -> bool:
+    return any(tce.disposition in plan.keep_target_disps for tce in tces)
 
 
 def _files_of(archive: ArchiveIndex, tces: Mapping[int, object], ledger: Ledger) -> dict[int, list[FileRecord]]:
+    """Files of every star to build, by kind and sector; every file of the archive is accounted for.
+
+    Raises:
+        InputError: The files of one target are of two missions.
+    """
     ledger.expect("archive_file", len(archive.files) + len(archive.rejected))
     for path, reason, detail in archive.rejected:
         ledger.reject("archive_file", path, reason, detail)
-    files: dict[int, list[FileRecord]] = defaultdict(list)
+    files: dict[int, list[FileRecord]] = {star: [] for star in tces}
     for file in archive.files:
-        if file.target_id in tces:
+        if file.target_id in files:
             files[file.target_id].append(file)
             ledger.keep("archive_file", file.path)
         else:
             ledger.reject("archive_file", file.path, Reason.NOT_PLANNED, f"target {file.target_id}")
+    for star, found in files.items():
+        other = next((file for file in found if (file.mission == "TESS") != (found[0].mission == "TESS")), None)
+        if other is not None:
+            raise InputError(
+                f"target {star} has files of {found[0].mission} ({found[0].path}) and {other.mission} ({other.path});"
+                " their target numbers mean different stars, so build the missions from folders of their own"
+            )
     return files
 
 
-_CHOSEN = {Reason.DISPOSITION_NOT_KEPT, Reason.TARGET_NOT_SELECTED, Reason.NOT_PLANNED, Reason.QUARANTINED}
+def _account_for_targets(tces: Mapping[int, object], files: Mapping[int, Sequence[FileRecord]], ledger: Ledger) -> None:
+    """Count the stars that have a light curve, and those that cannot give examples."""
+    ledger.expect("target", len(tces))
+    for star in tces:
+        if any(file.kind == "lc" for file in files[star]):
+            ledger.keep("target", star)
+        else:
+            ledger.reject("target", star, Reason.NO_LIGHT_CURVE, "none in transit.inputs.light_curves")
+
+
+_CHOSEN = {
+    *(Reason.DISPOSITION_NOT_KEPT, Reason.TARGET_NOT_SELECTED, Reason.DUPLICATE_ROW),
+    *(Reason.NOT_PLANNED, Reason.QUARANTINED, Reason.OTHER_CADENCE, Reason.DUPLICATE_FILE, Reason.WRONG_KIND),
+}
+"""What is left out on purpose, or is not missed."""
 
 
 def _refuse_if_rejected(ledger: Ledger, plan: PlanSettings) -> None:
-    """Stop when too much is unusable; what the configuration leaves out on purpose does not count."""
+    """Stop when too much is unusable; what is left out on purpose does not count.
+
+    Raises:
+        InputError: It is more than the configuration allows.
+    """
     ledger.check()
     for kind, counts in ledger.to_dict()["kinds"].items():
         unusable = {reason: n for reason, n in counts["rejected"].items() if reason not in _CHOSEN}
-        if sum(unusable.values()) > plan.max_reject_fraction * max(counts["expected"], 1):
+        if sum(unusable.values()) > plan.max_reject_fraction * counts["expected"]:
             worst = ", ".join(f"{n} {reason}" for reason, n in sorted(unusable.items(), key=lambda x: -x[1]))
+            rows = [row for row in ledger.rejections if row["kind"] == kind and row["reason"] in unusable]
             raise InputError(
-                f"{sum(unusable.values())} of {counts['expected']} items of kind {kind} cannot be used ({worst}); the"
-                f" limit is transit.plan.max_reject_fraction = {plan.max_reject_fraction}. First of them: "
-                + "; ".join(
-                    f"{row['item']}: {row['detail']}"
-                    for row in [row for row in ledger.rejections if row["kind"] == kind][:3]
-                )
+                f"{sum(unusable.values())} of {counts['expected']} items of kind {kind} cannot be used ({worst}), more"
+                f" than transit.plan.max_reject_fraction = {plan.max_reject_fraction} allows; raise it if that is"
+                " meant. First of them: " + "; ".join(f"{row['item']}: {row['detail']}" for row in rows[:3])
             )
-
-
-def _wanted(star: int, plan: PlanSettings) -> bool:
-    return not plan.targets or star in plan.targets
 
 
 def _stratum(tces: Sequence[Tce]) -> str:
@@ -227,7 +236,3 @@ def _position(tces: Sequence[Tce], files: Sequence[FileRecord]) -> tuple[float, 
     """Right ascension and declination of a star, degrees: the table's, else a file's, else NaN."""
     places = [(tce.scalars["ra"], tce.scalars["dec"]) for tce in tces] + [(file.ra, file.dec) for file in files]
     return next((place for place in places if np.isfinite(place).all()), (float("nan"), float("nan")))
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

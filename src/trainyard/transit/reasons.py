@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NOT_PLANNED = "target_not_in_table"
     WRONG_KIND = "not_a_light_curve_or_pixel_file"
     NO_FINITE_FLUX = "no_finite_flux"
+    NON_POSITIVE_FLUX = "non_positive_flux"
     # TCEs of a shard
     NO_LIGHT_CURVE = "no_light_curve"
     NOT_EXEMPLIFIED = "disposition_not_exemplified"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.transit.masks import Ephemeris, event_mask, phase_distance
+from trainyard.transit.masks import event_mask, phase_distance
 from trainyard.transit.starmasks import StarMasks
 
 _BINS_PER_DURATION = 20
-_MIN_PER_BIN = 3
+_MIN_EVENTS_PER_BIN = 3
+"""With fewer, the profile is the noise of the window itself, and dividing by it would leave a window without noise."""
 
 
 def residual_flux(
@@ -18,7 +19,7 @@ def residual_flux(
     """Divide out the folded median profile of every event of the star.
 
     Each event, primary and strong secondary, is folded on its ephemeris and divided by the median of bins a
-    twentieth of a duration wide. Where a bin has fewer than three good cadences the event cannot be removed.
+    twentieth of a duration wide. Where fewer than three events share a bin they cannot be removed.
 
     Args:
         flux: Relative flux, shape ``(n,)``.
@@ -26,37 +27,29 @@ def residual_flux(
         masks: Events of the star on these cadences.
 
     Returns:
-        Flux without events, shape ``(n,)``, and the cadences outside of events that could not be removed.
+        Flux without events, shape ``(n,)``, and which cadences are free of events now.
     """
     residual = flux.copy()
-    usable = np.ones(len(flux), dtype=bool)
-    for dip in _dips(masks):
+    # Dips that only another period of an event tells of are left as they are.
+    left = masks.all_dispositions()
+    failed = np.zeros(len(flux), dtype=bool)
+    for dip in masks.dips():
         inside = event_mask(
             masks.time, [dip], width=masks.settings.ex_it_mask_n_durations_window, max_mes_threshold=np.inf
         )
         if not inside.any():
             continue
-        phase = phase_distance(masks.time[inside], dip.epoch, dip.period)
+        time = masks.time[inside]
+        phase = phase_distance(time, dip.epoch, dip.period)
+        event = np.rint((time - dip.epoch - phase) / dip.period)
         which = np.floor(phase / (dip.duration / _BINS_PER_DURATION)).astype(np.int64)
         level = np.full(len(which), np.nan)
         for number in np.unique(which):
             members = (which == number) & good[inside]
-            if members.sum() >= _MIN_PER_BIN:
+            if len(np.unique(event[members])) >= _MIN_EVENTS_PER_BIN:
                 level[which == number] = np.median(residual[inside][members])
         removed = np.isfinite(level) & (level > 0)
         residual[inside] = np.where(removed, residual[inside] / np.where(removed, level, 1.0), residual[inside])
-        usable[np.flatnonzero(inside)[~removed]] = False
-    return residual, usable
-
-
-def _dips(masks: StarMasks) -> list[Ephemeris]:
-    """One ephemeris per dip: the best member of each event, and its secondary where it is significant."""
-    dips: list[Ephemeris] = []
-    for event in masks.events:
-        best = event.ephemerides_for(masks.sector, lambda tce: True)[0]
-        duration = best.duration_hours / 24
-        dips.append(Ephemeris(best.period, best.epoch, duration, float("nan"), float("nan")))
-        offset, mes = best.scalars["tce_maxmesd"], best.scalars["tce_maxmes"]
-        if mes > masks.settings.weak_sec_mask_maxmes_thr and np.isfinite(offset):
-            dips.append(Ephemeris(best.period, best.epoch + offset, duration, float("nan"), float("nan")))
-    return dips
+        failed[np.flatnonzero(inside)[~removed]] = True
+        left &= ~inside
+    return residual, ~(left | failed)

@@ -34,13 +34,11 @@ class Sector:
         flux: NDArray[np.float64],
         events: tuple[Event, ...],
         settings: BuildSettings,
-        detrended_by: str,
     ) -> None:
         self.file = file
         self.number = file.sector
         self.prepared = prepared
         self.flux = flux
-        self.detrended_by = detrended_by
         self.masks = StarMasks(prepared.time, file.sector, events, settings.masks)
         self.cutter = Cutter(prepared.time, prepared.good, settings.windows)
         self._made: dict[tuple[str, float, str | None], Bools] = {}
@@ -76,7 +74,9 @@ def read_sector(file: FileRecord, events: tuple[Event, ...], settings: BuildSett
     """Read, grade and detrend one light curve.
 
     Raises:
-        InputError: The file cannot be read or has no good cadence.
+        NoFiniteFluxError: No cadence is good.
+        NonPositiveFluxError: The flux or its trend is not positive.
+        InputError: The file cannot be read.
     """
     options = settings.light_curves
     curve = read_light_curve(Path(file.path), flux_column=options.flux_column)
@@ -85,4 +85,4 @@ def read_sector(file: FileRecord, events: tuple[Event, ...], settings: BuildSett
     protected = StarMasks(prepared.time, file.sector, events, settings.masks).detrending()
     longest = max((tce.duration_hours / 24 for event in events for tce in event.members), default=0.0)
     result = detrend(prepared, protected, settings=options, longest_duration_days=longest)
-    return Sector(file, prepared, result.flux, events, settings, result.method)
+    return Sector(file, prepared, result.flux, events, settings)

@@ -76,7 +76,7 @@ COUNTS = TableContract(
         Column("label", pa.int8(), Role.KEY),
         Column("disposition", pa.string(), Role.KEY),
         Column("reason", pa.string(), Role.KEY, description="kept, or why left out"),
-        Column("examples", pa.int64(), Role.METADATA),
+        Column("examples", pa.int64(), Role.METADATA, description="number of examples"),
     ),
 )
 BALANCE = TableContract(

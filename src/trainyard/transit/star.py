@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.transit.events import Event, PredictedTime, predicted_times
+from trainyard.transit.events import Event, PredictedTime, predict_sector
 from trainyard.transit.images import WindowImages
 from trainyard.transit.reasons import Reason
 from trainyard.transit.records import Example, star_scalars
@@ -28,6 +28,28 @@ ImageSource = Callable[[Window, float, float], WindowImages | Reason | None]
 """From a window and a position (right ascension and declination, deg) to its images; a reason rejects the window."""
 
 
+@dataclass
+class Tally:
+    """What has come of the TCEs of a star so far.
+
+    `sectors` are those whose light curve could be used; `predicted` holds the uids of TCEs with an event in the data,
+    `emitted` those whose event became an example, their own or that of a TCE of the same event; `counts` tells how
+    many examples each TCE has, by (uid, 1 in transit or 0 out of transit).
+    """
+
+    sectors: set[int] = field(default_factory=set)
+    predicted: set[str] = field(default_factory=set)
+    emitted: set[str] = field(default_factory=set)
+    counts: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Add what has come of them in another sector."""
+        self.sectors |= other.sectors
+        self.predicted |= other.predicted
+        self.emitted |= other.emitted
+        self.counts.update(other.counts)
+
+
 @dataclass(frozen=True)
 class Cut:
     """A window that was cut: for which TCE, and as what. `kind` is the ledger's, None where nothing was asked."""
@@ -41,6 +63,7 @@ class Cut:
     agreeing: tuple[str, ...] = ()
     timing_error: float = float("nan")
     flux: NDArray[np.float64] | None = None
+    """Light curve without its events, where the window is cut from that."""
 
     @property
     def uid(self) -> str:
@@ -51,9 +74,7 @@ class Cut:
 class SectorBuilder:
     """Cuts the windows of one sector; every predicted event and every wanted negative ends in the ledger.
 
-    After `examples` has run, `predicted` holds the uids of TCEs with an event in the data and `emitted` those whose
-    event became an example, their own or that of a TCE of the same event; `counts` tells how many examples each TCE
-    has, by (uid, 1 in transit or 0 out of transit).
+    After `examples` has run, `tally` tells what came of the TCEs in this sector.
     """
 
     def __init__(
@@ -65,9 +86,7 @@ class SectorBuilder:
         ledger: Ledger,
     ) -> None:
         self.sector = sector
-        self.predicted: set[str] = set()
-        self.emitted: set[str] = set()
-        self.counts: Counter[tuple[str, int]] = Counter()
+        self.tally = Tally(sectors={sector.number})
         self._images_of = images_of
         self._plan = plan
         self._settings = settings
@@ -77,33 +96,30 @@ class SectorBuilder:
     def examples(self, events: Sequence[Event]) -> list[Example]:
         """All examples of the sector: for each event its in-transit windows and its negatives, then spare ones."""
         found: list[Example] = []
+        start, end = self.sector.time[[0, -1]]
+        predictions = predict_sector(events, self.sector.number, start, end, self._plan)
         for event in events:
-            kept = self._in_transit(event)
+            kept = self._in_transit(event, predictions[event.event_id])
             found += self._finished(kept)
-            for tce in {cut.tce_uid: cut.tce for cut in kept}.values():
-                assert tce is not None
-                found += self._finished(self._negatives(event, tce, sum(cut.tce is tce for cut in kept)))
+            windows = Counter(cut.tce_uid for cut in kept)
+            for tce in (tce for tce in event.members if windows[tce.uid]):
+                found += self._finished(self._negatives(event, tce, windows[tce.uid]))
         return found + self._finished(self._spares(events))
 
-    def _in_transit(self, event: Event) -> list[Cut]:
+    def _in_transit(self, event: Event, predictions: Sequence[PredictedTime]) -> list[Cut]:
         """In-transit windows of one event that pass every rule."""
-        time = self.sector.time
-        members = event.in_sector(self.sector.number)
-        predictions = predicted_times(members, time[0], time[-1], self._plan.tce_example_disps)
-        under_cap = self._under_cap(event, predictions)
-        kept: list[Cut] = []
+        self._ledger.expect(_EVENT, len(predictions))
+        cuts: list[Cut] = []
         for prediction in predictions:
-            uids = tuple(tce.uid for tce in prediction.agreeing)
-            self.predicted.update(uids)
-            self._ledger.expect(_EVENT)
-            outcome = self._window_of(prediction) if prediction.time in under_cap else Reason.OVER_CAP
-            tce = prediction.tce
+            tce, uids = prediction.tce, tuple(tce.uid for tce in prediction.agreeing)
+            self.tally.predicted.update(uids)
+            outcome = self._window_of(prediction)
             if isinstance(outcome, Reason):
                 self._ledger.reject(_EVENT, f"{tce.uid}_t_{prediction.time!r}", outcome, self._where)
             else:
                 error = prediction.error_durations
-                kept.append(Cut(outcome, tce, tce.uid, event.event_id, OWN, _EVENT, uids, error))
-        return kept
+                cuts.append(Cut(outcome, tce, tce.uid, event.event_id, OWN, _EVENT, uids, error))
+        return self._under_cap(event, cuts)
 
     def _window_of(self, prediction: PredictedTime) -> Window | Reason:
         tce, settings = prediction.tce, self._settings
@@ -116,12 +132,16 @@ class SectorBuilder:
             return Reason.OVERLAPS_POSITIVE
         return self.sector.cutter.cut(prediction.time, duration, in_transit=True)
 
-    def _under_cap(self, event: Event, predictions: Sequence[PredictedTime]) -> set[float]:
-        """Times that stay under the cap per event and sector, chosen by hash."""
+    def _under_cap(self, event: Event, cuts: list[Cut]) -> list[Cut]:
+        """Windows that stay under the cap per event and sector, chosen by hash, in time order."""
         cap = self._settings.windows.max_windows_per_event_sector
+        if cap is None:
+            return cuts
         key = ("cap", self._settings.seed, event.event_id, self.sector.number)
-        times = sorted((prediction.time for prediction in predictions), key=lambda time: keyed_hash(*key, repr(time)))
-        return set(times[:cap])
+        drawn = sorted(cuts, key=lambda cut: keyed_hash(*key, repr(cut.window.centre)))
+        for cut in drawn[cap:]:
+            self._ledger.reject(_EVENT, cut.uid, Reason.OVER_CAP, self._where)
+        return sorted(drawn[:cap], key=lambda cut: cut.window.centre)
 
     def _negatives(self, event: Event, tce: Tce, events_kept: int) -> list[Cut]:
         """Out-of-transit windows for one TCE: as many as the quota asks for, where the star has room."""
@@ -131,13 +151,15 @@ class SectorBuilder:
         forbidden = self.sector.forbids_negatives(duration, tce)
         drawn = self._draw(~forbidden, duration, wanted, self._generator("oot", event.event_id, tce.uid))
         cuts = [Cut(window, tce, tce.uid, event.event_id, OWN, _NEGATIVE) for window in drawn]
-        if self._settings.negatives.residual and len(cuts) < wanted:
-            flux, usable = residual_flux(self.sector.flux, self.sector.prepared.good, self.sector.masks)
+        if self._settings.negatives.residual and self._settings.images.images != "require" and len(cuts) < wanted:
+            flux, free = residual_flux(self.sector.flux, self.sector.prepared.good, self.sector.masks)
+            usable = ~self.sector.cutter.windows_with(~free, duration)
             rng = self._generator("residual", event.event_id, tce.uid)
             drawn = self._draw(usable, duration, wanted - len(cuts), rng)
             cuts += [Cut(w, tce, tce.uid, event.event_id, RESIDUAL, _NEGATIVE, flux=flux) for w in drawn]
         short = wanted - len(cuts)
-        detail = f"{self._where}: room for {len(cuts)} of {wanted}"
+        quiet = f"{(~forbidden).mean():.0%} of its cadences are far enough from events"
+        detail = f"{self._where}: room for {len(cuts)} of {wanted}; {quiet}"
         self._ledger.reject(_NEGATIVE, tce.uid, Reason.OOT_EXHAUSTED, detail, n=short)
         return cuts
 
@@ -177,7 +199,8 @@ class SectorBuilder:
         found: list[Example] = []
         for cut in cuts:
             scalars = star_scalars(cut.tce, self.sector.file)
-            images = self._images_of(cut.window, scalars["ra"], scalars["dec"])
+            # The pixels still show the events that a residual light curve has lost.
+            images = None if cut.flux is not None else self._images_of(cut.window, scalars["ra"], scalars["dec"])
             if isinstance(images, Reason):
                 if cut.kind:
                     self._ledger.reject(cut.kind, cut.uid, images, self._where)
@@ -185,16 +208,18 @@ class SectorBuilder:
             if cut.kind:
                 self._ledger.keep(cut.kind, cut.uid)
             if cut.kind == _EVENT:
-                self.emitted.update(cut.agreeing)
-            self.counts[cut.tce_uid, int(cut.kind == _EVENT)] += 1
+                self.tally.emitted.update(cut.agreeing)
+            self.tally.counts[cut.tce_uid, int(cut.kind == _EVENT)] += 1
             found.append(self._example(cut, scalars, images))
         return found
 
     def _example(self, cut: Cut, scalars: dict[str, object], images: WindowImages | None) -> Example:
         sector, windows = self.sector, self._settings.windows
-        flux = sector.flux if cut.flux is None else cut.flux
+        flux, dips = sector.flux, sector.in_transit(cut.tce)
+        if cut.flux is not None:
+            flux, dips = cut.flux, np.zeros_like(dips)
         quality, good = sector.prepared.flux_quality, sector.prepared.good
-        points = resample(cut.window, sector.time, flux, quality, sector.in_transit(cut.tce), good, windows)
+        points = resample(cut.window, sector.time, flux, quality, dips, good, windows)
         in_transit = cut.kind == _EVENT
         positive = cut.tce is not None and cut.tce.disposition in self._settings.masks.positive_disps
         return Example(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,17 +81,36 @@ class StarMasks:
             margin_days=half_window + _CLEARANCE_DAYS,
         )
 
-    def _ephemerides(self, wanted: Callable[[Tce], bool]) -> list[Ephemeris]:
-        """Primaries of all wanted members, but one secondary per event: each run measures its own noise there."""
+    def dips(self) -> list[Ephemeris]:
+        """The dips of every event from its best ephemeris, and those of a secondary above the threshold."""
         found: list[Ephemeris] = []
         for event in self.events:
-            members = event.ephemerides_for(self.sector, wanted)
-            with_secondary = next((tce for tce in members if np.isfinite(tce.scalars["tce_maxmes"])), None)
-            found += [_ephemeris(tce, secondary=tce is with_secondary) for tce in members]
+            best = event.ephemerides_for(self.sector, lambda tce: True)[0]
+            secondary = _strongest_secondary(best)
+            epochs = _ephemeris(secondary, secondary=True).epochs(self.settings.weak_sec_mask_maxmes_thr)
+            found += [_ephemeris(best[0]), *(replace(_ephemeris(secondary), epoch=epoch) for epoch in epochs[1:])]
         return found
 
+    def _ephemerides(self, wanted: Callable[[Tce], bool]) -> list[Ephemeris]:
+        """Primaries of all wanted members, but one secondary per event and period.
 
-def _ephemeris(tce: Tce, *, secondary: bool) -> Ephemeris:
+        Each run measures its own noise there; masking it for all runs would leave little quiet time.
+        """
+        return [
+            _ephemeris(tce, secondary=tce is _strongest_secondary(group))
+            for group in self._groups(wanted)
+            for tce in group
+        ]
+
+    def _groups(self, wanted: Callable[[Tce], bool]) -> list[tuple[Tce, ...]]:
+        return [group for event in self.events for group in event.ephemerides_for(self.sector, wanted)]
+
+
+def _strongest_secondary(group: Sequence[Tce]) -> Tce:
+    return max(group, key=lambda tce: np.nan_to_num(tce.scalars["tce_maxmes"], nan=-np.inf))
+
+
+def _ephemeris(tce: Tce, *, secondary: bool = False) -> Ephemeris:
     return Ephemeris(
         period=tce.period,
         epoch=tce.epoch,

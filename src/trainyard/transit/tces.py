@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,20 @@ import pyarrow.csv as pa_csv
 from trainyard.transit.reasons import Reason
 from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, STRING_SCALARS
 from trainyard.transit.settings import InputSettings, PlanSettings
-from trainyard.yard.errors import InputError
+from trainyard.yard.errors import ConfigError, InputError
+
+_log = logging.getLogger(__name__)
 
 DISPOSITIONS = ("EB", "KP", "CP", "PC", "APC", "NEB", "NPC", "NTP", "FP", "BD", "UNK")
 """Known dispositions, strongest first: the order in which a star or an event takes its name."""
 QUIET = "NONE"
+_JULIAN_DATE = 2e6
+"""Later epochs are full Julian dates: BTJD and BKJD count thousands of days."""
+_UNKNOWN_SHOWN = 10
+"""Unknown dispositions named in the log; a column of scores has hundreds."""
 
+_EXACT = 2**53
+"""Whole numbers below this are exact in double precision."""
 _REQUIRED = ("target_id", "tce_period", "tce_time0bk", "tce_duration", "disposition")
 _EXTRA_FLOATS = ("tce_period_err", "tce_time0bk_err")
 _EXTRA_STRINGS = ("tce_uid", "sector_run", "sectors_observed")
@@ -74,39 +84,61 @@ class Tce:
 
 @dataclass(frozen=True)
 class TceTable:
-    """What the table holds: accepted rows by star, stars listed without signal, and the fate of every row."""
+    """What the table holds: accepted rows by star, the fate of all others.
+
+    `listed` has the star of every row that only lists a star without signal (disposition NONE).
+    """
 
     tces: tuple[Tce, ...]
-    quiet: tuple[int, ...]
+    listed: tuple[int, ...]
     rows: int
     rejected: tuple[tuple[str, Reason, str], ...]
     unknown_dispositions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def quiet(self) -> tuple[int, ...]:
+        """Stars that the table lists without any signal."""
+        return tuple(sorted(set(self.listed) - {tce.target_id for tce in self.tces}))
 
 
 def read_tces(path: Path, inputs: InputSettings, plan: PlanSettings) -> TceTable:
     """Read a TCE table (CSV, all columns optional but target, period, epoch, duration and disposition).
 
+    Lines that begin with # may stand before the header, as in downloads from the NASA Exoplanet Archive.
+
     Raises:
         InputError: The file is missing, empty, not CSV, lacks required columns, repeats a TCE id with different
-            values, or nearly all of its durations look like days.
+            values, nearly all of its durations look like days, or its epochs like full Julian dates.
+        ConfigError: `disposition_map` leads to a disposition that Trainyard does not know.
     """
     if not path.is_file():
         raise InputError(f"{path}: the TCE table is not there; set transit.inputs.tce_table")
     try:
-        header = pa_csv.open_csv(path, read_options=pa_csv.ReadOptions(block_size=1 << 22)).schema.names
+        reading = pa_csv.ReadOptions(block_size=1 << 22, skip_rows=_comment_lines(path))
+        with pa_csv.open_csv(path, read_options=reading) as reader:
+            header = reader.schema.names
         options = pa_csv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=["", "nan", "NaN"]
         )
-        raw = pa_csv.read_csv(path, convert_options=options)
+        raw = pa_csv.read_csv(path, read_options=reading, convert_options=options)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable CSV table: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return normalise(raw, inputs, plan, source=str(path))
+    table = normalise(raw, inputs, plan, source=str(path))
+    if table.unknown_dispositions:
+        unknown = sorted(table.unknown_dispositions.items(), key=lambda item: -item[1])
+        words = ", ".join(f"{word!r} ({n} rows)" for word, n in unknown[:_UNKNOWN_SHOWN])
+        more = f" and {len(unknown) - _UNKNOWN_SHOWN} more" if len(unknown) > _UNKNOWN_SHOWN else ""
+        _log.warning(
+            "%s: dispositions taken as UNK: %s%s; transit.inputs.disposition_map can name them", path, words, more
+        )
+    return table
 
 
 def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, source: str) -> TceTable:
     """Bring a table of strings to TCEs; see `read_tces`."""
+    _check_mapping(inputs.disposition_map)
     columns = _find_columns(raw.column_names, inputs.columns, source)
     text = {name: raw[column].combine_chunks() for name, column in columns.items()}
     number = {name: _floats(text[name]) for name in (*_numeric_names(), *_EXTRA_FLOATS) if name in text}
@@ -116,9 +148,10 @@ def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, sourc
         if name in text
     }
     _refuse_days(number["tce_duration"], plan, source)
+    _refuse_julian_dates(number["tce_time0bk"], source)
 
     tces: list[Tce] = []
-    quiet: set[int] = set()
+    listed: list[int] = []
     rejected: list[tuple[str, Reason, str]] = []
     unknown: Counter[str] = Counter()
     for i in range(raw.num_rows):
@@ -130,16 +163,15 @@ def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, sourc
         if fault is not None:
             rejected.append((item, *fault))
         elif disposition == QUIET:
-            quiet.add(int(values["target_id"]))
+            listed.append(int(values["target_id"]))
         else:
             tces.append(_tce(values, {**words, "disposition": disposition}))
     given = frozenset(strings.get("tce_uid", ()))
     unique, doubles = _unique(tces, given, source)
     rejected += [(tce.uid, Reason.DUPLICATE_ROW, "the same row again") for tce in doubles]
-    stars = {tce.target_id for tce in unique}
     return TceTable(
         tces=tuple(sorted(unique, key=lambda tce: (tce.target_id, tce.uid))),
-        quiet=tuple(sorted(quiet - stars)),
+        listed=tuple(sorted(listed)),
         rows=raw.num_rows,
         rejected=tuple(rejected),
         unknown_dispositions=dict(sorted(unknown.items())),
@@ -150,16 +182,38 @@ def parse_sectors(run: str, observed: str = "") -> tuple[int, ...] | None:
     """Sectors of a run: "7", an inclusive span "14-19", or a list "11 38", "1_3_6"; None for an empty text.
 
     `observed`, where given, names the sectors of the span that were really observed and wins.
+
+    Raises:
+        ValueError: A word is neither a sector nor a span.
     """
-    words = [word for word in re.split(r"[\s,;_]+", (observed or run).strip().removeprefix("S")) if word]
     sectors: set[int] = set()
-    for word in words:
-        first, dash, last = word.partition("-")
-        low, high = int(float(first)), int(float(last)) if dash else int(float(first))
-        if not 0 <= low <= high <= 999:
-            raise ValueError(f"{word!r} is not a sector or a span of sectors")
+    for word in re.split(r"[\s,;_]+", (observed or run).strip()):
+        if not word:
+            continue
+        match = _SPAN.fullmatch(word)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if low > high:
+            raise ValueError(f"{word!r} is not a sector or a span of sectors such as 7 or 14-19")
         sectors.update(range(low, high + 1))
     return tuple(sorted(sectors)) or None
+
+
+_SPAN = re.compile(r"[SQC]?0*(\d{1,3})(?:\.0*)?(?:-[SQC]?0*(\d{1,3})(?:\.0*)?)?", re.ASCII | re.IGNORECASE)
+"""A sector, quarter or campaign, or a span; `7.0` is how a column with gaps comes out of pandas."""
+
+
+def _comment_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in takewhile(lambda line: line.startswith(b"#"), file))
+
+
+def _check_mapping(mapping: Mapping[str, str]) -> None:
+    unknown = sorted({value for value in mapping.values() if value not in (*DISPOSITIONS, QUIET)})
+    if unknown:
+        raise ConfigError(
+            f"transit.inputs.disposition_map leads to {', '.join(unknown)}; known are {', '.join(DISPOSITIONS)}, and"
+            f" {QUIET} for a star without signal"
+        )
 
 
 def _numeric_names() -> tuple[str, ...]:
@@ -176,7 +230,7 @@ def _find_columns(names: Sequence[str], mapping: Mapping[str, str], source: str)
         if name not in names:
             raise InputError(f"{source}: has no column {name!r}, which transit.inputs.columns gives for {canonical}")
     found: dict[str, str] = {}
-    for canonical in known:
+    for canonical in sorted(known):
         choices = (mapping.get(canonical), canonical, *_ALIASES.get(canonical, ()))
         match = next((name for name in choices if name in names), None)
         if match is not None:
@@ -187,6 +241,9 @@ def _find_columns(names: Sequence[str], mapping: Mapping[str, str], source: str)
             f"{source}: lacks the column(s) {', '.join(missing)}. Name them in transit.inputs.columns, e.g."
             f" {{{missing[0]}: your_name}}. The table has: {', '.join(names)}"
         )
+    repeated = sorted(name for name in found.values() if names.count(name) > 1)
+    if repeated:
+        raise InputError(f"{source}: has several columns of the name {', '.join(repeated)}; leave one of each")
     return found
 
 
@@ -207,9 +264,19 @@ def _refuse_days(durations: np.ndarray[Any, np.dtype[np.float64]], plan: PlanSet
         )
 
 
+def _refuse_julian_dates(epochs: np.ndarray[Any, np.dtype[np.float64]], source: str) -> None:
+    """Full dates, as the NASA Exoplanet Archive gives them, would be folded to any phase without an error."""
+    finite = epochs[np.isfinite(epochs)]
+    if len(finite) and np.median(finite) > _JULIAN_DATE:
+        raise InputError(
+            f"{source}: the median of tce_time0bk is {np.median(finite):.0f}; epochs are BTJD or BKJD here, and these"
+            " look like full Julian dates. Subtract 2457000 (BTJD) or 2454833 (BKJD)."
+        )
+
+
 def _disposition(word: str, mapping: Mapping[str, str], unknown: Counter[str]) -> str:
     for pattern, value in mapping.items():
-        if fnmatch.fnmatchcase(word, pattern):
+        if word == pattern or fnmatch.fnmatchcase(word, pattern):
             return value
     known = _DISPOSITION_ALIASES.get(word.upper(), word.upper())
     if known in (*DISPOSITIONS, QUIET):
@@ -223,7 +290,7 @@ def _fault(
 ) -> tuple[Reason, str] | None:
     """Why a row cannot be used, or None."""
     target = values["target_id"]
-    if not np.isfinite(target) or target <= 0 or target != int(target):
+    if not 0 < target < _EXACT or target != int(target):
         return Reason.MISSING_TARGET, f"target_id is {target}"
     period, epoch, hours = values["tce_period"], values["tce_time0bk"], values["tce_duration"]
     try:
@@ -246,14 +313,16 @@ def _tce(values: Mapping[str, float], words: Mapping[str, str]) -> Tce:
     target = int(values["target_id"])
     run = words.get("sector_run", "").removeprefix("S")
     planet = values.get("tce_plnt_num", float("nan"))
-    number = int(planet) if np.isfinite(planet) else 1
+    number = int(planet) if abs(planet) < _EXACT else 1
+    # "_" would end the TCE id within an example's id.
+    run_in_uid = "-".join(re.split(r"[\s,;_]+", run))
     scalars: dict[str, Any] = {name: values.get(name, float("nan")) for name in FLOAT_SCALARS}
     for name in INT_SCALARS:
         value = values.get(name, float("nan"))
-        scalars[name] = int(value) if np.isfinite(value) else -1
+        scalars[name] = int(value) if abs(value) < _EXACT else -1
     scalars |= {name: words.get(name, "") for name in STRING_SCALARS}
     return Tce(
-        uid=words.get("tce_uid") or f"{target}-{number}-S{run.replace(' ', '_')}",
+        uid=words.get("tce_uid") or f"{target}-{number}-S{run_in_uid}",
         target_id=target,
         sector_run=run,
         sectors=parse_sectors(run, words.get("sectors_observed", "")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from trainyard.transit.settings import WindowSettings
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Cutter:
         self.time = time
         self.good = good
         self.settings = settings
-        self._good_before = np.concatenate([[0], np.cumsum(good)])
+        self._good_before: Integers = np.concatenate([[0], np.cumsum(good)])
 
     def half_width(self, duration: float) -> float:
         """Half of a window, days."""
@@ -88,15 +90,25 @@ class Cutter:
         half = self.half_width(duration)
         fits = (self.time - half >= self.time[0]) & (self.time + half <= self.time[-1])
         candidates = self.time[fits & ~forbidden]
-        first = np.searchsorted(self.time, candidates - half, side="left")
-        stop = np.searchsorted(self.time, candidates + half, side="right")
-        fraction = (self._good_before[stop] - self._good_before[first]) / np.maximum(stop - first, 1)
-        return candidates[fraction > self.settings.frac_valid_cadences_in_window_thr]
+        first, stop, good = self._spans(candidates, half)
+        fraction = good / np.maximum(stop - first, 1)
+        return np.asarray(candidates[fraction > self.settings.frac_valid_cadences_in_window_thr])
+
+    def windows_with(self, marked: Bools, duration: float) -> Bools:
+        """Cadences whose window, for a transit of this duration (days), contains a marked cadence; shape ``(n,)``."""
+        first, stop, _ = self._spans(self.time, self.half_width(duration))
+        marked_before = np.concatenate([[0], np.cumsum(marked)])
+        return np.asarray(marked_before[stop] > marked_before[first])
 
     def _span(self, centre: float, half: float) -> tuple[int, int, int]:
-        first = int(np.searchsorted(self.time, centre - half, side="left"))
-        stop = int(np.searchsorted(self.time, centre + half, side="right"))
-        return first, stop, int(self._good_before[stop] - self._good_before[first])
+        first, stop, good = self._spans(np.array([centre]), half)
+        return int(first[0]), int(stop[0]), int(good[0])
+
+    def _spans(self, centres: Floats, half: float) -> tuple[Integers, Integers, Integers]:
+        """First cadence, the one after the last, and number of good ones, within `half` days of each centre."""
+        first = np.searchsorted(self.time, centres - half, side="left")
+        stop = np.searchsorted(self.time, centres + half, side="right")
+        return first, stop, self._good_before[stop] - self._good_before[first]
 
 
 def draw_apart(
@@ -108,7 +120,7 @@ def draw_apart(
     *,
     avoid_overlap: bool,
 ) -> list[float]:
-    """Draw window centres at random, by default so that windows do not overlap.
+    """Draw window centres at random, each once, by default so that windows do not overlap.
 
     Args:
         candidates: Allowed centres, days.
@@ -122,17 +134,18 @@ def draw_apart(
         Centres in time order, fewer than `wanted` where there is no room.
     """
     if not avoid_overlap:
-        return sorted(float(time) for time in rng.permutation(candidates)[:wanted])
+        new = np.setdiff1d(candidates, [centre for centre, _ in taken])
+        return sorted(float(time) for time in rng.permutation(new)[:wanted])
     free = np.ones(len(candidates), dtype=bool)
     for centre, half in taken:
-        free &= np.abs(candidates - centre) >= half + half_width
+        free &= np.abs(candidates - centre) > half + half_width
     drawn: list[float] = []
     for i in rng.permutation(len(candidates)):
         if len(drawn) >= wanted:
             break
         if free[i]:
             drawn.append(float(candidates[i]))
-            free &= np.abs(candidates - candidates[i]) >= 2 * half_width
+            free &= np.abs(candidates - candidates[i]) > 2 * half_width
     return sorted(drawn)
 
 
@@ -161,42 +174,45 @@ def resample(
 ) -> Resampled:
     """Bring a window to `resampled_num_points` points.
 
-    'bin' averages the good cadences in equal bins over the window and interpolates flux over bins without any;
+    'bin' averages the good cadences in equal bins over the window; flux is interpolated over bins without good
+    cadences, quality over bins without any (a cadence of 30 minutes leaves many).
     'nearest' takes the cadence nearest to each point of a line from the first to the last cadence.
     """
     inside = slice(window.first, window.stop)
     points = settings.resampled_num_points
-    t, f, q = time[inside], flux[inside], quality[inside].astype(np.float64)
-    mask, ok = in_transit[inside].astype(np.float64), good[inside]
+    t, f, q, mask, ok = time[inside], flux[inside], quality[inside], in_transit[inside], good[inside]
     if settings.resampling == "nearest":
         at = nearest_indices(t, points)
-        parts = (f[at], q[at], mask[at], ok[at])
-        return Resampled(*(np.asarray(part, dtype=np.float32) for part in parts))
-    half = settings.n_durations_window * window.duration / 2
-    which = ((t - (window.centre - half)) / (2 * half) * points).astype(np.int64).clip(0, points - 1)
-    cadences = np.bincount(which, minlength=points)
-    n_good = np.bincount(which, weights=ok, minlength=points)
-    sums = np.bincount(which, weights=np.where(ok, f, 0.0), minlength=points)
-    filled = n_good > 0
-    binned = np.interp(np.arange(points), np.flatnonzero(filled), sums[filled] / n_good[filled])
-    share = _mean_or_nearest(np.bincount(which, weights=mask, minlength=points), cadences)
-    score = np.where(cadences > 0, np.bincount(which, weights=q, minlength=points) / np.maximum(cadences, 1), 0.0)
-    return Resampled(*(part.astype(np.float32) for part in (binned, score, share, n_good)))
+        return Resampled(*(values[at].astype(np.float32) for values in (f, q, mask, ok)))
+    width = settings.n_durations_window * window.duration
+    which = ((t - window.centre + width / 2) / width * points).astype(np.int64).clip(0, points - 1)
+    place = np.arange(points)
+    good_bins, fluxes = _means(which[ok], f[ok])
+    bins, qualities = _means(which, q)
+    shares = _means(which, mask)[1]
+    nearest = np.abs(place[:, None] - bins).argmin(axis=1)
+    parts = (
+        np.interp(place, good_bins, fluxes),
+        np.interp(place, bins, qualities),
+        shares[nearest],
+        np.bincount(which[ok], minlength=points),
+    )
+    return Resampled(*(part.astype(np.float32) for part in parts))
 
 
-def nearest_indices(time: Floats, points: int) -> NDArray[np.int64]:
+def _means(which: Integers, values: NDArray[Any]) -> tuple[Integers, Floats]:
+    """Bins that hold values, and the mean of the values in each of them."""
+    counts = np.bincount(which)
+    filled = np.flatnonzero(counts)
+    return filled, np.bincount(which, weights=values)[filled] / counts[filled]
+
+
+def nearest_indices(time: Floats, points: int) -> Integers:
     """Index of the cadence nearest to each of `points` equidistant times from the first to the last cadence."""
     wanted = np.linspace(time[0], time[-1], points)
     right = np.searchsorted(time, wanted).clip(1, len(time) - 1) if len(time) > 1 else np.zeros(points, dtype=np.int64)
     left = np.maximum(right - 1, 0)
     return np.where(wanted - time[left] <= time[right] - wanted, left, right).astype(np.int64)
-
-
-def _mean_or_nearest(sums: Floats, counts: NDArray[np.int64]) -> Floats:
-    """Mean of each bin; a bin without cadences takes the value of the bin nearest to it."""
-    filled = np.flatnonzero(counts)
-    nearest = filled[np.abs(np.arange(len(counts))[:, None] - filled).argmin(axis=1)]
-    return np.asarray(sums[nearest] / counts[nearest])
 
 
 def measured_depth_ppm(window: Resampled, points_per_duration: float) -> float:

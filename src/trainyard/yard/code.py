@@ -1,8 +1,9 @@
 """A digest of the code that a stage runs, so that a stage reruns when its code changes and only then.
 
 The digest is of syntax trees without comments, docstrings and layout. It follows imports within the
-given packages, also those inside functions. Modules called `settings.py` are left out, with what they
-import: they hold values, and values reach a rule through its parameters. So is `__version__`.
+given packages, also those inside functions, but not those for type checkers alone. Modules called
+`settings.py` are left out, with what they import: they hold values, and values reach a rule through
+its parameters. So is `__version__`.
 """
 
 from __future__ import annotations
@@ -90,12 +91,27 @@ def _parse(source: bytes, filename: str) -> _Module:
     # Cached, since a Snakefile asks for the same modules once per rule.
     tree = ast.parse(source, filename=filename)
     imports: list[tuple[int, str, tuple[str, ...]]] = []
-    for node in ast.walk(tree):
+    for node in _executed(tree):
         if isinstance(node, ast.Import):
             imports += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
     return _Module(hashlib.sha256(_canonical(tree).encode()).hexdigest(), tuple(imports))
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes but those under `if TYPE_CHECKING:`, which is never true when code runs."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in (
+            getattr(node.test, "id", ""),
+            getattr(node.test, "attr", ""),
+        ):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
 
 
 def _canonical(node: object) -> str:

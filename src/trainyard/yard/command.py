@@ -38,7 +38,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     """
     logs.setup()
     logging.info("trainyard %s, python %s %s", __version__, sys.executable, platform.python_version())
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     try:
         main()
     except TrainyardError as error:
@@ -89,7 +90,7 @@ def _fail(error: TrainyardError) -> NoReturn:
 
 
 def _stop(number: int, frame: object) -> NoReturn:
-    # SLURM and Snakemake end jobs with SIGTERM; leaving through `finally` removes temporary files.
+    # SLURM ends jobs with SIGTERM, a person with Ctrl-C; leaving through `finally` removes temporary files.
     sys.exit(128 + number)
 
 

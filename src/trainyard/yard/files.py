@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,6 +135,7 @@ def _replacing(path: Path, part_name: str) -> Iterator[Path]:
     part = path.with_name(part_name)
     with faults_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent.absolute())
         try:
             yield part
             part.replace(path)
@@ -143,7 +146,31 @@ def _replacing(path: Path, part_name: str) -> Iterator[Path]:
 
 def _owner() -> str:
     # Two nodes of a cluster can share a process number, hence the host.
-    return f"{platform.node().replace('/', '_') or 'host'}.{os.getpid()}"
+    return f"{_host()}.{os.getpid()}"
+
+
+def _host() -> str:
+    return platform.node().replace("/", "_") or "host"
+
+
+@cache  # once per process and folder: listing a folder of thousands of files for each of them would add up
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that killed processes of this machine left in a folder."""
+    part = re.compile(rf"\..+\.{re.escape(_host())}\.(\d+)\.part(\.\w+)?")
+    for path in folder.iterdir():
+        match = part.fullmatch(path.name)
+        if match and not _is_alive(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -104,6 +104,17 @@ def test_settings_and_strangers_are_left_out(digest: Digest, module: str) -> Non
     assert digest({name: FILES[name] + "ADDED = 1\n"}) == digest()
 
 
+@pytest.mark.parametrize("condition", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_imports_for_type_checkers_are_not_followed_and_those_beside_them_are(digest: Digest, condition: str) -> None:
+    masks = (
+        f"if {condition}:\n    from trainyard.transit import other\nelse:\n    from trainyard.transit import defaults\n"
+    )
+    first = digest({"trainyard/transit/masks.py": masks})
+    for name, same in (("other", True), ("defaults", False)):
+        changed = {"trainyard/transit/masks.py": masks, f"trainyard/transit/{name}.py": "CHANGED = 1\n"}
+        assert (digest(changed) == first) == same
+
+
 def test_version_of_the_package_is_left_out(digest: Digest) -> None:
     assert digest({"trainyard/__init__.py": '__version__ = "0.2"\n'}) == digest()
 

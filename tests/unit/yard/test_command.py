@@ -34,10 +34,12 @@ class Windows(Settings):
 @pytest.fixture(autouse=True)
 def process_as_before() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level, handler = root.handlers[:], root.level, signal.getsignal(signal.SIGTERM)
+    handlers, level = root.handlers[:], root.level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     root.handlers[:], root.level = handlers, level
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in signals.items():
+        signal.signal(number, handler)
 
 
 def exit_code(error: BaseException | None) -> object:
@@ -103,17 +105,18 @@ def test_process_ends_as_its_caller_will_see_it() -> None:
         assert last is None or done.stderr.splitlines()[-1].startswith(last)
 
 
-def test_terminated_command_removes_its_temporary_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_command_removes_its_temporary_files(tmp_path: Path, number: signal.Signals) -> None:
     def main() -> None:
         from trainyard.yard.files import atomic_open
 
         with atomic_open(tmp_path / "x") as handle:
             handle.write(b"half")
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(SystemExit) as caught:
         run(main)
-    assert caught.value.code == 128 + signal.SIGTERM
+    assert caught.value.code == 128 + number
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,24 @@ def test_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), files.atomic_path(path):
         pass
     assert path.read_bytes() == b"old"
+
+
+def test_what_killed_processes_of_this_machine_left_behind_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    host, dead = platform.node(), process.pid
+    left = {f".x.bin.{host}.{dead}.part", f".model.{host}.{dead}.part.keras"}
+    others = {
+        f".x.bin.{host}.{os.getpid()}.part",
+        f".x.bin.elsewhere.{dead}.part",
+        f"x.bin.{host}.{dead}.part",
+        f".x.bin.{host}.{dead}.party",
+        ".x.bin.part",
+    }
+    for name in left | others:
+        (tmp_path / name).write_bytes(b"half")
+    files.write_text(tmp_path / "y.txt", "")
+    assert set(names(tmp_path)) == others | {"y.txt"}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])

@@ -63,15 +63,21 @@ def record_errors() -> Iterator[None]:
     """Turn what TensorFlow says of a broken record into an error for people.
 
     Raises:
-        IntegrityError: A record is damaged, lacks a feature, or has a label other than 0 and 1.
+        IntegrityError: A record is damaged, lacks a feature, holds NaN, or has a label other than 0 and 1.
     """
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         raise IntegrityError(
-            f"a record of the shards cannot be used: {str(error.message).splitlines()[0]}; delete the normalized shards"
+            f"a record of the shards cannot be used: {_reason(str(error.message))}; delete the normalized shards"
             " and run the same command again"
         ) from error
+
+
+def _reason(message: str) -> str:
+    """The one line of TensorFlow's message that says what is wrong, without its path through the graph."""
+    lines = [line.strip() for line in message.splitlines() if line.strip() and not line.lstrip().startswith("[[")]
+    return lines[-1].rsplit("::Map: ", 1)[-1]
 
 
 def _records(members: Members, order: Any, *, interleaved: int) -> tf.data.Dataset:
@@ -106,6 +112,8 @@ def _parser(inputs: Inputs, *, uid: bool = False) -> Callable[[tf.Tensor], tuple
         for name in inputs.images:
             image = tf.io.parse_tensor(parsed[name], tf.float32)
             values[name] = tf.ensure_shape(image, inputs.image_shape)
+        # Pooling may swallow a NaN, and nobody would know.
+        values = {name: tf.debugging.check_numerics(value, f"{name} is not finite") for name, value in values.items()}
         return values, parsed["uid"] if uid else _label(parsed["label"])
 
     return parse

@@ -125,8 +125,7 @@ def _one_epoch(
     row = {f"{prefix}{name}": float(result[f"{prefix}{name}"][-1]) for prefix in prefixes for name in METRICS}
     if not math.isfinite(row["loss"]):
         raise IntegrityError(
-            f"epoch {epoch}: the loss is {row['loss']}; lower transit.train.learning_rate, and look for NaN in the"
-            " features of the normalized shards"
+            f"epoch {epoch}: the loss is {row['loss']}, training has run away; lower transit.train.learning_rate"
         )
     return row
 

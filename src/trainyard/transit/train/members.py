@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,50 +74,53 @@ def find_members(
         IntegrityError: A shard is damaged, or its records and the example table disagree.
     """
     rows = _rows_of_split(examples, split)
-    rows = rows.append_column("selected", _selected(rows["uid"], selection))
-    names = rows["shard"].to_numpy(zero_copy_only=False)
-    given = {shard.name.removeprefix("norm_"): shard for shard in sorted(shards, key=lambda path: path.name)}
-    unknown = sorted(set(names.tolist()) - set(given))
+    chosen = _chosen(rows["uid"], selection)
+    names, starts = _runs(rows["shard"].to_pylist())
+    given = {shard.name.removeprefix("norm_"): shard for shard in shards}
+    unknown = sorted(set(names) - set(given))
     if unknown:
         raise IntegrityError(
             f"the example tables name shards of {split} that were not given: {', '.join(unknown[:5])}; pass all shards"
             " of the split, or build them"
         )
+    positions = np.asarray(rows["example_i_tfrec"])
+    of_shard = dict(zip(names, itertools.pairwise(starts), strict=True))
     used: list[Path] = []
     keep: list[NDArray[np.bool_]] = []
-    parts: list[pa.Table] = []
-    for name, shard in given.items():
-        part = rows.filter(pa.array(names == name)).sort_by("example_i_tfrec")
-        _check_records(shard, part)
-        flags = part["selected"].to_numpy(zero_copy_only=False).astype(bool)
-        if flags.any():
+    for name, shard in sorted(given.items()):
+        start, end = of_shard.get(name, (0, 0))
+        _check_records(shard, positions[start:end])
+        if chosen[start:end].any():
             used.append(shard)
-            keep.append(flags)
-            parts.append(part.filter(pa.array(flags)))
-    chosen = pa.concat_tables(parts) if parts else rows.slice(0, 0)
-    return Members(split, tuple(used), tuple(keep), chosen.drop_columns(["selected"]))
+            keep.append(chosen[start:end])
+    return Members(split, tuple(used), tuple(keep), rows.filter(pa.array(chosen)))
 
 
 def _rows_of_split(examples: Sequence[Path], split: str) -> pa.Table:
-    tables = [SPLIT_EXAMPLES.read(path, columns=_COLUMNS) for path in sorted(examples, key=lambda path: path.name)]
-    if not tables:
+    """Rows of one split, in the order of shards and records."""
+    if not examples:
         raise InputError("no example table was given; pass split/aux_tbls/examples_*.parquet")
-    rows = pa.concat_tables(tables)
-    return rows.filter(pc.equal(rows["split"], split))
+    rows = pa.concat_tables([SPLIT_EXAMPLES.read(path, columns=_COLUMNS) for path in examples])
+    of_split = rows.filter(pc.equal(rows["split"], split))
+    return of_split.sort_by([("shard", "ascending"), ("example_i_tfrec", "ascending")])
 
 
-def _selected(uids: pa.ChunkedArray, selection: Path | None) -> pa.Array:
+def _chosen(uids: pa.ChunkedArray, selection: Path | None) -> NDArray[np.bool_]:
     if selection is None:
-        return pa.array(np.ones(len(uids), dtype=bool))
+        return np.ones(len(uids), dtype=bool)
     table = SELECTION.read(selection, columns=["uid", "kept"])
-    flags = pc.is_in(uids, value_set=table["uid"].filter(table["kept"]))
-    return flags.combine_chunks() if isinstance(flags, pa.ChunkedArray) else flags
+    return np.asarray(pc.is_in(uids, value_set=table["uid"].filter(table["kept"])), dtype=bool)
 
 
-def _check_records(shard: Path, part: pa.Table) -> None:
+def _runs(names: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Distinct neighbours of a sorted list, and where each begins, with the end of the list at last."""
+    runs = [(name, len(list(run))) for name, run in itertools.groupby(names)]
+    return [name for name, _ in runs], [0, *itertools.accumulate(length for _, length in runs)]
+
+
+def _check_records(shard: Path, positions: NDArray[np.int32]) -> None:
     """A shard and its rows must be two views of the same records, or flags would pick the wrong ones."""
     records = verify(shard).records
-    positions = part["example_i_tfrec"].to_numpy(zero_copy_only=False)
     if records != len(positions) or not np.array_equal(positions, np.arange(len(positions))):
         raise IntegrityError(
             f"{shard}: {records} records by its receipt, but the example tables list {len(positions)} for it;"

@@ -48,8 +48,7 @@ def training_history(history: Path, out: Path) -> None:
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(True)
-            if name == METRICS[0]:
-                axes.legend(loc="best", fontsize=8)
+        drawing.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3)
 
 
 def score_histograms(predictions: Path, out: Path) -> None:

@@ -1,0 +1,113 @@
+"""`trainyard`: what is asked of a finished dataset and of a configuration. Building is `snakemake`'s."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from trainyard import __version__
+from trainyard.yard.command import run
+from trainyard.yard.errors import ConfigError, IntegrityError
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process; exit codes as of all commands of Trainyard."""
+    run(_command)
+
+
+def _command(argv: list[str] | None = None) -> None:
+    args = _parser().parse_args(argv)
+    try:
+        args.call(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; the interpreter must not flush into the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trainyard", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"trainyard {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    verify = _add(commands, "verify", "compare all files below a folder with their receipts", _verify)
+    verify.add_argument("folder", type=Path, help="folder of a run, such as results/demo")
+    verify.add_argument("--deep", action="store_true", help="also read every record")
+
+    config = _group(commands, "config", "the configuration")
+    check = _add(config, "check", "list all mistakes of a configuration file", _check)
+    check.add_argument("file", type=Path, help="YAML file")
+    _add_generated(config, "schema", "JSON Schema of the configuration")
+    _add_generated(config, "reference", "reference page of the configuration")
+
+    transit = _group(commands, "transit", "the transit line")
+    preview = _add(transit, "preview", "print the features of one example", _preview)
+    preview.add_argument("shard", type=Path, help="TFRecord file")
+    preview.add_argument("--record", type=int, default=0, metavar="N", help="0-based number of the record; default 0")
+    _add_generated(transit, "columns", "page of all features and columns")
+    return parser
+
+
+def _group(commands: Any, name: str, text: str) -> Any:
+    return commands.add_parser(name, help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
+
+
+def _add(commands: Any, name: str, text: str, call: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(call=call)
+    return parser
+
+
+def _add_generated(commands: Any, name: str, text: str) -> None:
+    parser = _add(commands, name, f"{text}, printed or written to its place", partial(_generated, name=name))
+    parser.add_argument("--write", action="store_true", help="write the file of this repository, from its root")
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from trainyard.publish.verify import verify_folder
+
+    found = verify_folder(args.folder, deep=args.deep)
+    for problem in found.problems:
+        print(problem)
+    whole = f"whole files: {found.files:,}, records: {found.records:,}, bytes: {found.bytes:,}"
+    summary = f"{args.folder}: problems: {len(found.problems):,}, {whole}"
+    if found.problems:
+        raise IntegrityError(summary)
+    print(summary)
+
+
+def _check(args: argparse.Namespace) -> None:
+    from trainyard.config import load_config
+    from trainyard.transit.preflight import problems
+
+    config = load_config(args.file)
+    found = problems(config.transit)
+    if found:
+        raise ConfigError("\n".join(f"{args.file}: {line}" for line in found))
+    print(f"{args.file}: run {config.run}, lines {', '.join(config.lines)}: no mistakes")
+
+
+def _generated(args: argparse.Namespace, *, name: str) -> None:
+    from trainyard.publish.generated import COLUMNS, GENERATED, REFERENCE, SCHEMA, write_generated
+
+    file = {"schema": SCHEMA, "reference": REFERENCE, "columns": COLUMNS}[name]
+    if args.write:
+        print(f"{write_generated(file, Path())}: written")
+    else:
+        print(GENERATED[file](), end="")
+
+
+def _preview(args: argparse.Namespace) -> None:
+    from trainyard.transit.preview import preview
+
+    for feature in preview(args.shard, args.record):
+        print(f"{feature.name:<22} {feature.kind:<8} {feature.shape:<8} {feature.values}")
+
+
+if __name__ == "__main__":
+    main()

@@ -32,7 +32,7 @@ onstart:
 
 
 rule all:
-    default_target: True
     """Everything that the configuration asks for."""
+    default_target: True
     input:
         line_targets,

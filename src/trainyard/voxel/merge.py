@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,35 @@ import pyarrow.compute as pc
 from trainyard import __version__
 from trainyard.voxel.parts import GRID, Part, open_part, table_path
 from trainyard.voxel.plan import VoxelPlan, drop_residues
-from trainyard.voxel.planfiles import SCALER
+from trainyard.voxel.planfiles import SCALER, read_plan
 from trainyard.voxel.reasons import Reason
 from trainyard.voxel.schema import PARTS, REJECTS, RESIDUES, SAMPLES
 from trainyard.voxel.settings import VoxelPlanSettings
 from trainyard.voxel.store import FORMAT, MANIFEST, RESIDUES_FILE, SAMPLES_FILE, VERSION
 from trainyard.yard.errors import IntegrityError
-from trainyard.yard.files import sha256_file, write_json
+from trainyard.yard.files import read_json, sha256_file, write_json
 from trainyard.yard.ledger import Ledger
 from trainyard.yard.receipts import verify
 
 _KEY = ["domain", "chain", "residue"]
 _REMEDY = "delete the part and run the same command again"
+
+
+def finish_store(
+    plan: Path, parts: Sequence[Path], ledgers: Sequence[Path], out: Path, *, settings: VoxelPlanSettings
+) -> VoxelPlan:
+    """Join finished parts to a store; see `merge_store`.
+
+    Args:
+        plan: Folder of the plan.
+        parts: The parts, in their order.
+        ledgers: Ledgers of the parts.
+        out: Folder of the store.
+        settings: Settings of the plan.
+    """
+    told = [Ledger.from_dict(read_json(path), Reason) for path in ledgers]
+    digest = sha256(settings.model_dump_json().encode()).hexdigest()
+    return merge_store(read_plan(plan), parts, out, settings=settings, ledgers=told, config_digest=digest)
 
 
 def merge_store(

@@ -39,4 +39,5 @@ class Reason(StrEnum):
     GRID_REJECTED = "grid_rejected"
     # structures
     MISSING_BACKBONE = "missing_backbone_atom"
+    NO_FRAME = "backbone_atoms_in_one_line"
     ATOMS_COLLIDE = "two_atoms_in_one_voxel"

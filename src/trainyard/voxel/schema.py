@@ -95,6 +95,16 @@ RESIDUES = TableContract(
     ),
 )
 
+MEMBERS = TableContract(
+    "voxel_members",
+    tuple(
+        column
+        for column in RESIDUES.columns
+        if column.name in ("domain", "chain", "residue", "resid", "icode", "label", "part")
+    ),
+)
+"""What a part is to hold."""
+
 SAMPLES = TableContract(
     "voxel_samples",
     (

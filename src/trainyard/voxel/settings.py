@@ -6,10 +6,11 @@ changed value reaches the rules through `params`.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from trainyard.yard.settings import Settings
 
@@ -89,7 +90,9 @@ class VoxelPlanSettings(Settings):
     negative_rmsf: Literal["reject", "clip"] = Field("reject", description="RMSF below 0.")
     conflicting_rows: Policy = Field("error", description="One residue and temperature with two different values.")
     missing_temperatures: Policy = Field("warn", description="A residue lacks temperatures that others have.")
-    bad_grid: Policy = Field("reject", description="Grid of wrong shape, not finite, empty, or without CA at its centre.")
+    bad_grid: Policy = Field(
+        "reject", description="Grid of wrong shape, not finite, empty, or without CA at its centre."
+    )
     max_reject_fraction: float = Field(0.2, ge=0, le=1, description="The build stops when more residues are rejected.")
 
     @model_validator(mode="after")
@@ -108,6 +111,15 @@ class VoxelizeSettings(Settings):
     voxels_per_side: int = Field(21, ge=3, description="Voxels per side, odd.")
     encode_cb: bool = Field(True, description="Add an idealised CB to every residue.")
     gaussian: bool = Field(False, description="Spread every atom over 3x3x3 voxels.")
+    max_reject_fraction: float = Field(
+        0.2, ge=0, le=1, description="The build stops when more structures, or more of their residues, are rejected."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_centre(self) -> VoxelizeSettings:
+        if self.voxels_per_side % 2 == 0:
+            raise ValueError(f"voxels_per_side is {self.voxels_per_side}: it must be odd, since CA is in the middle")
+        return self
 
 
 class VoxelExportSettings(Settings):
@@ -127,26 +139,75 @@ class VoxelTrainSettings(Settings):
     architecture: Literal["small_cnn", "densenet3d_regression", "dilated_resnet3d", "multipath_rmsf_net"] = Field(
         "small_cnn", description="'small_cnn' trains in seconds; the others are the published architectures."
     )
-    num_epochs: int = Field(50, ge=1)
-    batch_size: int = Field(256, ge=1)
-    learning_rate: float = Field(5e-4, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    dropout_rate: float = Field(0.3, ge=0, lt=1)
-    growth_rate: int = Field(16, ge=1, description="densenet3d_regression")
-    block_config: list[int] = Field(default_factory=lambda: [4, 4, 4], description="densenet3d_regression")
-    num_init_features: int = Field(32, ge=1, description="densenet3d_regression")
-    bn_size: int = Field(4, ge=1, description="densenet3d_regression")
-    channel_growth_rate: float = Field(1.5, gt=1, description="dilated_resnet3d, multipath_rmsf_net")
-    num_residual_blocks: int = Field(3, ge=1, description="dilated_resnet3d, multipath_rmsf_net")
-    base_filters: int = Field(32, ge=1, description="dilated_resnet3d, multipath_rmsf_net")
+    num_epochs: int = Field(50, ge=1, description="Epochs at most.")
+    batch_size: int = Field(256, ge=2, description="Samples per step; batch normalisation needs two.")
+    prediction_batch_size: int = Field(512, ge=1, description="Grids at a time where nothing is learned.")
+    learning_rate: float = Field(5e-4, gt=0, description="Learning rate of the first epoch.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of the optimizer (AdamW).")
+    dropout_rate: float = Field(0.3, ge=0, lt=1, description="Share of activations that dropout sets to zero.")
+    growth_rate: int = Field(16, ge=1, description="densenet3d_regression: channels that each layer adds.")
+    block_config: list[int] = Field(
+        default_factory=lambda: [4, 4, 4], min_length=1, description="densenet3d_regression: layers of each block."
+    )
+    num_init_features: int = Field(32, ge=1, description="densenet3d_regression: channels before the first block.")
+    bn_size: int = Field(
+        4, ge=1, description="densenet3d_regression: channels of a layer's bottleneck, times the growth rate."
+    )
+    channel_growth_rate: float = Field(
+        1.5, gt=1, description="dilated_resnet3d, multipath_rmsf_net: factor from one width to the next."
+    )
+    num_residual_blocks: int = Field(
+        3, ge=1, description="dilated_resnet3d: blocks; multipath_rmsf_net: convolutions of each path."
+    )
+    base_filters: int = Field(32, ge=1, description="dilated_resnet3d, multipath_rmsf_net: channels before the first.")
     rotations: bool = Field(False, description="Random one of the 24 exact cube rotations in training.")
     max_norm: float | None = Field(1.0, gt=0, description="Gradient clipping; null: none.")
-    scheduler_patience: int = Field(5, ge=1)
-    early_stopping_patience: int = Field(10, ge=1)
-    min_delta: float = Field(1e-3, ge=0)
-    monitor: Literal["val_pearson", "val_loss"] = Field("val_pearson", description="Mode follows from the metric.")
-    sasa_bins: list[float] = Field(default_factory=lambda: [0.0, 0.1, 0.4, 1.01])
-    seed: int = 42
+    scheduler: Literal["reduce_on_plateau", "cosine_annealing", "step", "none"] = Field(
+        "reduce_on_plateau", description="How the learning rate falls, epoch by epoch."
+    )
+    scheduler_patience: int = Field(
+        5, ge=1, description="reduce_on_plateau: epochs without a better value before the rate falls."
+    )
+    scheduler_factor: float = Field(0.5, gt=0, lt=1, description="reduce_on_plateau: factor on the rate.")
+    scheduler_threshold: float = Field(1e-3, ge=0, description="reduce_on_plateau: relative gain that counts.")
+    scheduler_min_lr: float = Field(1e-7, ge=0, description="reduce_on_plateau, cosine_annealing: least rate.")
+    scheduler_t_max: int = Field(50, ge=1, description="cosine_annealing: epochs down to the least rate.")
+    scheduler_step_size: int = Field(10, ge=1, description="step: epochs between two falls.")
+    scheduler_gamma: float = Field(0.1, gt=0, lt=1, description="step: factor on the rate.")
+    early_stopping_patience: int | None = Field(
+        10, ge=1, description="Epochs without a better value before training stops; null: never stop early."
+    )
+    min_delta: float = Field(1e-3, ge=0, description="Gain of the monitored value that makes an epoch the best one.")
+    monitor: Literal["val_pearson", "val_loss"] = Field(
+        "val_pearson", description="What makes an epoch the best one, for all of the above; its sense follows from it."
+    )
+    device: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu", description="'auto' takes a GPU where there is one; only a CPU gives the same bytes every time."
+    )
+    threads: int = Field(1, ge=1, description="CPU threads of torch; another number gives other last bits.")
+    mixed_precision: bool = Field(True, description="Convolve in bfloat16; on a GPU only.")
+    permutation_n_repeats: int = Field(5, ge=0, description="Repeats of the permutation importance; 0: none.")
+    sasa_bins: list[float] = Field(
+        default_factory=lambda: [0.0, 0.1, 0.4, 1.01],
+        min_length=2,
+        description="Edges of the bins [a, b) of relative accessibility that the evaluation tells apart.",
+    )
+    core_accessibility: float = Field(
+        0.2, ge=0, description="Residues of at most this relative accessibility are core, others exterior."
+    )
+    max_scatter_points: int = Field(1000, ge=1, description="Points of one panel of predicted against true RMSF.")
+    seed: int = Field(42, description="Seed of initial weights, of the order of samples and of dropout.")
+
+    @field_validator("sasa_bins")
+    @classmethod
+    def _bins_ascend(cls, value: list[float]) -> list[float]:
+        if any(low >= high for low, high in itertools.pairwise(value)):
+            raise ValueError("sasa_bins must ascend")
+        return value
+
+
+EVALUATION_KEYS = frozenset({"permutation_n_repeats", "sasa_bins", "core_accessibility", "max_scatter_points"})
+"""Keys of `VoxelTrainSettings` that shape scores and figures but not the model; a change of these trains nothing."""
 
 
 class VoxelSettings(Settings):

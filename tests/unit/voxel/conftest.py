@@ -87,3 +87,57 @@ class VoxelFiles:
 @pytest.fixture
 def voxels(tmp_path: Path) -> VoxelFiles:
     return VoxelFiles(tmp_path)
+
+
+def build_store(voxel_file: Path, out: Path, *, kelvins: Sequence[float] = (320, 348, 450), **settings: Any) -> Any:
+    """Plan a voxel file and encode it as a store, with its plan in `out/plan`; the last two domains are val and test."""
+    from trainyard.voxel.hdf5 import open_voxels
+    from trainyard.voxel.inventory import inventory
+    from trainyard.voxel.merge import merge_store
+    from trainyard.voxel.parts import encode_part, part_name
+    from trainyard.voxel.plan import make_plan
+    from trainyard.voxel.planfiles import write_plan
+    from trainyard.voxel.reasons import Reason
+    from trainyard.voxel.schema import RMSF
+    from trainyard.voxel.settings import VoxelPlanSettings
+    from trainyard.voxel.store import Store
+    from trainyard.yard.ledger import Ledger
+
+    plan_settings = VoxelPlanSettings(**{"num_parts": 2, "batch_size": 8, **settings})
+    found = inventory(voxel_file, wanted_channels=CHANNELS)
+    rows = [
+        {"domain_id": row["domain"], "resid": row["resid"], "icode": "", "resname": row["label"]}
+        | {"temperature": kelvin, "target_rmsf": kelvin / 1000 + row["resid"] / 7}
+        for row in found.to_pylist()
+        for kelvin in kelvins
+    ]
+    *train, val, test = sorted(set(found["domain"].to_pylist()))
+    lists = {"train": train, "val": [val], "test": [test, "absent"]}
+    plan = make_plan(found, RMSF.table(rows), lists, plan_settings)
+    write_plan(plan, out / "plan")
+    ledgers = [Ledger("voxel", Reason) for _ in range(plan_settings.num_parts)]
+    parts = [out / "store" / "grids" / part_name(number, len(ledgers)) for number in range(len(ledgers))]
+    for number, (part, ledger) in enumerate(zip(parts, ledgers, strict=True)):
+        members = plan.residues.filter([value == number for value in plan.residues["part"].to_pylist()])
+        with open_voxels(voxel_file, wanted=CHANNELS) as file:
+            encode_part(file, members, part, bad_grid="reject", ledger=ledger)
+    merge_store(plan, parts, out / "store", settings=plan_settings, ledgers=ledgers, config_digest="0" * 16)
+    return Store(out / "store")
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A store of five domains: 63 train, 27 val and 30 test samples, batches of 8. Not to be written to."""
+    folder = tmp_path_factory.mktemp("small_store")
+    files = VoxelFiles(folder)
+    proteins = {f"d{i}": files.protein(f"d{i}", [str(n) for n in range(-1, 5 + i)]) for i in range(5)}
+    return build_store(files.write(proteins), folder)
+
+
+@pytest.fixture(scope="session")
+def gaussian_store(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A store of three domains of two residues each, whose grids hold sixteenths."""
+    folder = tmp_path_factory.mktemp("gaussian_store")
+    files = VoxelFiles(folder)
+    proteins = {f"d{i}": {"A": {n: files.gaussian(f"d{i}", n) for n in "12"}} for i in range(3)}
+    return build_store(files.write(proteins), folder)

@@ -35,7 +35,7 @@ def check_build(base: Path, *, num_shards: int, max_reject_fraction: float) -> d
         max_reject_fraction: Largest part of the files that may be unusable.
 
     Raises:
-        IntegrityError: Items were lost, counts of files and tables differ, ids repeat, or too many files are unusable.
+        IntegrityError: Shards of an earlier plan lie there, items were lost, counts of files and tables differ, ids repeat, or too many files are unusable.
         LeakageError: A star, or stars of one blend, stand in two splits, or in another split than planned.
     """
     ledger = _merged_ledger(base, num_shards)
@@ -43,6 +43,7 @@ def check_build(base: Path, *, num_shards: int, max_reject_fraction: float) -> d
     tables = [naming.examples_tbl(shard, num_shards) for shard in range(1, num_shards + 1)]
     examples = SPLIT_EXAMPLES.read_all([base / "split" / "aux_tbls" / name for name in tables])
     targets = TARGETS.read(base / "plan" / "targets.parquet")
+    _check_strays(base, num_shards)
     _check_ledger(base / "plan", ledger, examples)
     _check_counts(base, examples, num_shards)
     _check_unique(examples)
@@ -67,6 +68,18 @@ def _merged_ledger(base: Path, num_shards: int) -> Ledger:
     paths = [base / "plan" / "ledger.json"]
     paths += [base / "raw" / naming.ledger(shard, num_shards) for shard in range(1, num_shards + 1)]
     return Ledger.merge([Ledger.from_dict(read_json(path), Reason) for path in paths])
+
+
+def _check_strays(base: Path, num_shards: int) -> None:
+    """Who reads all `*.tfrecord` of a folder must not meet those of an earlier number of shards."""
+    folders = [base / "raw", *(base / stage / split for stage in ("split", "norm") for split in SPLITS)]
+    shards = [path for folder in folders for path in sorted(folder.glob("*_shard_*.tfrecord"))]
+    strays = [path for path in shards if not path.stem.endswith(f"-{num_shards:04d}")]
+    if strays:
+        raise IntegrityError(
+            f"{len(strays)} shards of another transit.plan.num_shards than {num_shards} lie beside those of this build,"
+            f" first {strays[0]}; delete them, or set num_shards back"
+        )
 
 
 def _check_ledger(plan: Path, ledger: Ledger, examples: pa.Table) -> None:

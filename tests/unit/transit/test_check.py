@@ -126,6 +126,12 @@ def test_a_shard_that_has_changed_fails_the_build(dataset):
         dataset.check()
 
 
+def test_shards_of_another_number_fail_the_build(dataset):
+    (dataset.base / "norm" / "val" / "norm_val_shard_0001-0004.tfrecord").touch()
+    with pytest.raises(IntegrityError, match=r"1 shards of another transit.plan.num_shards than 2.*0001-0004"):
+        dataset.check()
+
+
 def test_a_missing_shard_fails_the_build(dataset):
     (dataset.base / "norm" / "val" / f"{naming.norm_shard('val', 2, 2)}.receipt.json").unlink()
     with pytest.raises((IntegrityError, InputError), match="norm_val_shard_0002-0002"):

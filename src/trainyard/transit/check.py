@@ -35,7 +35,8 @@ def check_build(base: Path, *, num_shards: int, max_reject_fraction: float) -> d
         max_reject_fraction: Largest part of the files that may be unusable.
 
     Raises:
-        IntegrityError: Shards of an earlier plan lie there, items were lost, counts of files and tables differ, ids repeat, or too many files are unusable.
+        IntegrityError: Shards of an earlier plan lie there, items were lost, counts of files and tables differ, ids
+            repeat, or too many files are unusable.
         LeakageError: A star, or stars of one blend, stand in two splits, or in another split than planned.
     """
     ledger = _merged_ledger(base, num_shards)

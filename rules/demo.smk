@@ -55,7 +55,9 @@ rule demo_transit_recovery:
     params:
         code=CODE["demo_transit_recovery"],
         demo=TRANSIT.demo.model_dump_json(),
+        dispositions=TRANSIT.plan.tce_example_disps,
+        mode="" if is_comparable(TRANSIT) else "--report-only",
     shell:
         "python -m workflow_scripts.demo_transit_recovery"
-        " --truth {input.truth:q} --examples {input.examples:q}"
+        " --truth {input.truth:q} --examples {input.examples:q} --dispositions {params.dispositions} {params.mode}"
         " --table {output.table:q} --figure {output.figure:q} > {log:q} 2>&1"

@@ -34,16 +34,22 @@ def blend_groups(
     if radius_arcsec <= 0 or len(placed) < 2:
         return groups
 
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 
     directions = unit_vectors(np.array([positions[target] for target in placed]))
     chord = 2 * np.sin(np.radians(radius_arcsec / 3600) / 2)
-    for i, j in sorted(cKDTree(directions).query_pairs(chord)):
-        a, b = placed[i], placed[j]
-        if any(same_event(x, y, settings) for x in tces[a] for y in tces[b]):
-            low, high = sorted((groups[a], groups[b]))
-            groups = {target: low if group == high else group for target, group in groups.items()}
-    return groups
+    pairs = cKDTree(directions).query_pairs(chord, output_type="ndarray")
+    linked = [
+        any(same_event(x, y, settings) for x in tces[placed[i]] for y in tces[placed[j]]) for i, j in pairs.tolist()
+    ]
+    i, j = pairs[np.array(linked, bool)].T
+    links = coo_array((np.ones(len(i), bool), (i, j)), shape=(len(placed), len(placed)))
+    _, component = connected_components(links, directed=False)
+    # `placed` is sorted, so the first member of a component is its lowest target id.
+    _, first = np.unique(component, return_index=True)
+    return groups | {target: placed[first[label]] for target, label in zip(placed, component, strict=True)}
 
 
 def unit_vectors(positions: NDArray[np.float64]) -> NDArray[np.float64]:

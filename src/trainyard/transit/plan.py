@@ -98,7 +98,11 @@ def make_plan(catalogue: Catalogue, plan: PlanSettings, split: SplitSettings, *,
     _account_for_targets(tces, files, ledger)
     _refuse_if_rejected(ledger, plan)
     if not ledger.kept("target"):
-        raise InputError(f"none of the {len(tces)} stars to build has a light curve in transit.inputs.light_curves")
+        unreadable = [f"{path}: {detail}" for path, reason, detail in catalogue.archive.rejected if reason in _BROKEN]
+        raise InputError(
+            f"none of the {len(tces)} stars to build has a light curve in transit.inputs.light_curves"
+            + (f"; {len(unreadable)} files there cannot be read, first: {unreadable[0]}" if unreadable else "")
+        )
     positions = {star: _position(tces[star], files[star]) for star in tces}
     groups = blend_groups(tces, positions, radius_arcsec=split.blend_radius_arcsec, settings=plan)
     strata = {star: _stratum(rows) for star, rows in tces.items()}
@@ -205,8 +209,11 @@ def _account_for_targets(tces: Mapping[int, object], files: Mapping[int, Sequenc
 _CHOSEN = {
     *(Reason.DISPOSITION_NOT_KEPT, Reason.TARGET_NOT_SELECTED, Reason.DUPLICATE_ROW),
     *(Reason.NOT_PLANNED, Reason.QUARANTINED, Reason.OTHER_CADENCE, Reason.DUPLICATE_FILE, Reason.WRONG_KIND),
+    # A catalogue lists more stars than anyone has downloaded.
+    Reason.NO_LIGHT_CURVE,
 }
 """What is left out on purpose, or is not missed."""
+_BROKEN = {Reason.EMPTY_FILE, Reason.UNREADABLE, Reason.NO_PERMISSION}
 
 
 def _refuse_if_rejected(ledger: Ledger, plan: PlanSettings) -> None:

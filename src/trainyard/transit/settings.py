@@ -40,6 +40,10 @@ class DemoSettings(Settings):
         7, ge=5, le=25, description="Rows and columns of a target pixel file; 11 is usual, and 1 kB a cadence."
     )
     seed: int = Field(7, description="Seed of the simulation.")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="Step size where `train.learning_rate` is not set: the demo is small."
+    )
+    epochs: int = Field(12, ge=1, description="Most epochs where `train.epochs` is not set.")
 
 
 class InputSettings(Settings):
@@ -98,8 +102,8 @@ class PlanSettings(Settings):
     targets: list[int] = Field(default_factory=list, description="Build these stars only; empty: all of them.")
     duplicates: Literal["merge", "keep"] = Field(
         "merge",
-        description="'merge' clusters the TCEs of a star into physical events and emits each event once;"
-        " 'keep' emits one window per TCE as the published set does.",
+        description="'merge' clusters the TCEs of a star into physical events, of one period or of small integer"
+        " ratios of it, and emits each event time once; 'keep' emits one window per TCE as the published set does.",
     )
     period_tolerance: float = Field(
         0.001,
@@ -151,6 +155,11 @@ class MaskSettings(Settings):
         ge=0,
         description="Secondaries with a multiple event statistic above this are masked too. 0 repeats the"
         " published set, whose noise secondaries left almost no quiet time.",
+    )
+    unlisted_secondaries: bool = Field(
+        True,
+        description="Mask phase 0.5 of an EB for which the table says nothing of a secondary; its eclipses would enter"
+        " as negatives.",
     )
     positive_disps: list[Disposition] = Field(
         default_factory=lambda: ["EB", "CP", "KP"],
@@ -245,7 +254,8 @@ class NegativeSettings(Settings):
     residual: bool = Field(
         False,
         description="Where quiet time does not suffice, cut negatives from the light curve divided by the folded"
-        " profile of its events; such examples say `origin = residual`.",
+        " profile of its events; such examples say `origin = residual` and carry no images, so `images.images: require`"
+        " makes none.",
     )
 
 
@@ -358,28 +368,36 @@ class TrainSettings(Settings):
         description="Inputs of the model; image inputs drop out where the set has no images.",
     )
     init_conv_filters: int = Field(2, ge=0, description="Filters of block i are 2^(init_conv_filters + i).")
-    conv_blocks: int = Field(3, ge=1, le=5)
-    convs_per_block: int = Field(3, ge=1)
-    kernel_size: int = Field(3, ge=1)
-    pool_size: int = Field(2, ge=1)
+    conv_blocks: int = Field(3, ge=1, le=5, description="Convolutional blocks of a branch; each ends with pooling.")
+    convs_per_block: int = Field(3, ge=1, description="Convolutions of a block.")
+    kernel_size: int = Field(3, ge=1, description="Points (flux) or pixels per side (images) of a kernel.")
+    pool_size: int = Field(2, ge=1, description="Points or pixels per side that pooling joins, and its stride.")
     branch_units: int = Field(8, ge=1, description="Units of the dense layer that ends a branch.")
-    head_units: list[int] = Field(default_factory=lambda: [32, 32])
-    dropout: float = Field(0.0, ge=0, lt=1)
-    activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"
-    initializer: Literal["glorot_uniform", "he_uniform"] = "glorot_uniform"
-    batch_norm: bool = False
-    l2: float = Field(0.0, ge=0)
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(1e-4, gt=0)
+    head_units: list[int] = Field(
+        default_factory=lambda: [32, 32], description="Units of each dense layer after the branches are joined."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout after each dense layer of the head; 0: none.")
+    activation: Literal["prelu", "relu", "leaky_relu"] = Field("prelu", description="Activation of every layer.")
+    initializer: Literal["glorot_uniform", "he_uniform"] = Field(
+        "glorot_uniform", description="Initial weights of every layer."
+    )
+    batch_norm: bool = Field(False, description="Batch normalization before every activation of a branch.")
+    l2: float = Field(0.0, ge=0, description="L2 penalty on the weights of all layers; 0: none.")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="Optimizer.")
+    learning_rate: float = Field(1e-4, gt=0, description="Step size of the optimizer.")
     momentum: float = Field(0.9, ge=0, description="For sgd.")
-    epochs: int = Field(300, ge=1)
-    batch_size: int = Field(32, ge=1)
+    epochs: int = Field(300, ge=1, description="Most epochs that training takes.")
+    batch_size: int = Field(32, ge=1, description="Examples per step.")
     category_weights: dict[int, float] | None = Field(None, description="Weight of label 0 and of label 1 in the loss.")
-    early_stopping_metric: str = "val_auc_pr"
-    early_stopping_patience: int = Field(10, ge=1)
+    early_stopping_metric: str = Field(
+        "val_auc_pr", description="Metric that early stopping and the choice of the best epoch watch."
+    )
+    early_stopping_patience: int = Field(
+        10, ge=1, description="Epochs without a better value after which training stops."
+    )
     shuffle_buffer: int = Field(1000, ge=1, description="Examples shuffled together, after interleaving the shards.")
     augment: bool = Field(False, description="Random time reversal of the flux window in training.")
-    seed: int = 24
+    seed: int = Field(24, description="Seed of the weights, the shuffling, dropout and augmentation.")
 
 
 class ReportSettings(Settings):
@@ -405,6 +423,14 @@ class TransitSettings(Settings):
     )
     train: TrainSettings = Field(default_factory=TrainSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
+
+    @property
+    def training(self) -> TrainSettings:
+        """The training block; in the demo, its own step size and epochs stand in for the published ones."""
+        if self.inputs.source != "demo":
+            return self.train
+        own = {key: getattr(self.demo, key) for key in ("learning_rate", "epochs")}
+        return self.train.model_copy(update={k: v for k, v in own.items() if k not in self.train.model_fields_set})
 
     @model_validator(mode="after")
     def _names_agree(self) -> TransitSettings:

@@ -87,7 +87,7 @@ class StarMasks:
         for event in self.events:
             best = event.ephemerides_for(self.sector, lambda tce: True)[0]
             secondary = _strongest_secondary(best)
-            epochs = _ephemeris(secondary, secondary=True).epochs(self.settings.weak_sec_mask_maxmes_thr)
+            epochs = self._with_secondary(secondary).epochs(self.settings.weak_sec_mask_maxmes_thr)
             found += [_ephemeris(best[0]), *(replace(_ephemeris(secondary), epoch=epoch) for epoch in epochs[1:])]
         return found
 
@@ -97,10 +97,18 @@ class StarMasks:
         Each run measures its own noise there; masking it for all runs would leave little quiet time.
         """
         return [
-            _ephemeris(tce, secondary=tce is _strongest_secondary(group))
+            self._with_secondary(tce) if tce is _strongest_secondary(group) else _ephemeris(tce)
             for group in self._groups(wanted)
             for tce in group
         ]
+
+    def _with_secondary(self, tce: Tce) -> Ephemeris:
+        """The ephemeris with the secondary that was searched for, or the one that an unsearched binary must have."""
+        known = _ephemeris(tce, secondary=True)
+        unsearched = tce.disposition == "EB" and not np.isfinite([known.secondary_offset, known.secondary_mes]).all()
+        if not (unsearched and self.settings.unlisted_secondaries):
+            return known
+        return replace(known, secondary_offset=tce.period / 2, secondary_mes=float("inf"))
 
     def _groups(self, wanted: Callable[[Tce], bool]) -> list[tuple[Tce, ...]]:
         return [group for event in self.events for group in event.ephemerides_for(self.sector, wanted)]

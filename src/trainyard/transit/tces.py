@@ -47,6 +47,13 @@ _ALIASES: Mapping[str, Sequence[str]] = {
     "tce_time0bk": ("koi_time0bk", "Transit Epoch [BTJD]"),
     "tce_duration": ("koi_duration", "Transit Duration [hour]"),
     "tce_depth": ("koi_depth", "Transit Depth [ppm]"),
+    "tce_period_err": ("koi_period_err1",),
+    "tce_time0bk_err": ("koi_time0bk_err1",),
+    "tce_plnt_num": ("koi_tce_plnt_num", "Planet Number"),
+    "tce_max_mult_ev": ("koi_max_mult_ev", "MES"),
+    "tce_model_snr": ("koi_model_snr",),
+    "tce_num_transits": ("koi_num_transits",),
+    "numberOfPlanets": ("koi_count",),
 }
 _DISPOSITION_ALIASES = {
     "CONFIRMED": "CP",
@@ -314,8 +321,8 @@ def _tce(values: Mapping[str, float], words: Mapping[str, str]) -> Tce:
     run = words.get("sector_run", "").removeprefix("S")
     planet = values.get("tce_plnt_num", float("nan"))
     number = int(planet) if abs(planet) < _EXACT else 1
-    # "_" would end the TCE id within an example's id.
-    run_in_uid = "-".join(re.split(r"[\s,;_]+", run))
+    # "_" would end the TCE id within an example's id, and "-" means a span.
+    run_in_uid = "+".join(re.split(r"[\s,;_]+", run))
     scalars: dict[str, Any] = {name: values.get(name, float("nan")) for name in FLOAT_SCALARS}
     for name in INT_SCALARS:
         value = values.get(name, float("nan"))

@@ -145,10 +145,14 @@ def test_stars_without_light_curve_are_planned_and_counted():
 
 
 def test_an_archive_of_other_stars_is_refused():
-    with pytest.raises(InputError, match=r"3 of 3 items of kind target cannot be used \(3 no_light_curve\)"):
-        planned(many(range(1, 4)), [make_file(99)])
     with pytest.raises(InputError, match="none of the 3 stars to build has a light curve"):
-        planned(many(range(1, 4)), [make_file(99)], plan={"max_reject_fraction": 1})
+        planned(many(range(1, 4)), [make_file(99)])
+
+
+def test_stars_that_nobody_downloaded_are_counted_and_stop_nothing():
+    plan = planned(many(range(1, 31)), [make_file(7)])
+    assert plan.ledger.kept("target") == 1
+    assert plan.ledger.rejected("target", Reason.NO_LIGHT_CURVE) == 29
 
 
 def test_a_table_without_wanted_stars_is_refused():

@@ -21,8 +21,10 @@ def test_the_defaults_have_no_problems() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"plan": {"tce_example_disps": ["KP", "KPP"]}}, "transit.plan.tce_example_disps: unknown disposition 'KPP'"),
-        ({"build": {"masks": {"positive_disps": ["X"]}}}, "transit.build.masks.positive_disps"),
+        ({"plan": {"keep_target_disps": ["KP", "KPP"]}}, "transit.plan.keep_target_disps: unknown disposition 'KPP'"),
+        ({"build": {"masks": {"true_it_disps": ["X"]}}}, "transit.build.masks.true_it_disps"),
+        ({"plan": {"tce_example_disps": ["KP", "PC"]}}, "PC would become examples without a label"),
+        ({"build": {"masks": {"negative_disps": ["NTP", "NEB", "NPC", "EB"]}}}, "EB stand in both"),
         ({"inputs": {"disposition_map": {"planet": "PLANET"}}}, "transit.inputs.disposition_map"),
         ({"select": {"balanced": {"max_per_disposition": {"XY": 3}}}}, "transit.select.balanced.max_per_disposition"),
         ({"select": {"balanced": {"where": "lable == 1"}}}, "transit.select.balanced.where: position 1"),

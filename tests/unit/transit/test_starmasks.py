@@ -32,7 +32,7 @@ def mids(tce, offset=0.0):
     return [mid + offset for mid in mid_times(tce, TIME[0] - 20, TIME[-1] + 20)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     other=st.floats(1.5, 6.0),
     this=st.floats(1.5, 6.0),
@@ -50,8 +50,17 @@ def test_negatives_keep_one_and_a_half_durations_of_others_plus_half_a_window_aw
 @pytest.mark.parametrize("kind", ["KP", "EB", "NTP", "NPC", "UNK", "FP", "BD", "PC"])
 def test_events_of_every_disposition_keep_negatives_away(kind):
     tce = make_tce(disposition=kind)
-    assert covers(masks_of(tce).all_dispositions(), mids(tce), 1.5 * 0.1)
+    assert covers(masks_of(tce, unlisted_secondaries=False).all_dispositions(), mids(tce), 1.5 * 0.1)
     assert masks_of(tce).forbids_negatives(0.25).any()
+
+
+def test_a_binary_whose_secondary_nobody_searched_is_masked_at_phase_one_half():
+    tce = make_tce(disposition="EB")
+    both = mids(tce) + mids(tce, tce.period / 2)
+    assert covers(masks_of(tce).all_dispositions(), both, 1.5 * 0.1)
+    assert len(masks_of(tce).dips()) == 2
+    searched = make_tce(disposition="EB", tce_maxmes=3.0, tce_maxmesd=0.9)
+    assert covers(masks_of(searched).all_dispositions(), mids(searched), 1.5 * 0.1)
 
 
 @pytest.mark.parametrize(

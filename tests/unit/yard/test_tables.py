@@ -138,7 +138,7 @@ def test_columns_and_rows_can_be_chosen(tmp_path: Path) -> None:
 
 
 @given(RANDOM_ROWS, st.lists(st.integers(1, 7), max_size=10))
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_batches_that_rows_come_in_do_not_change_the_bytes(
     tmp_path: Path, rows: list[dict[str, Any]], cuts: list[int]
 ) -> None:

@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the parts")
     args = parser.parse_args(argv)
 
-    from trainyard.voxel.parts import build_part
+    from trainyard.voxel.build import build_part
 
     ledger = build_part(
         args.voxels, args.residues, args.out, label=args.part, channels=args.channels, bad_grid=args.bad_grid

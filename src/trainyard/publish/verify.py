@@ -9,8 +9,8 @@ from pathlib import Path
 
 from trainyard.transit import naming
 from trainyard.yard.errors import InputError, IntegrityError
-from trainyard.yard.labels import shard_label
 from trainyard.yard.examples import decode_example
+from trainyard.yard.labels import shard_label
 from trainyard.yard.logs import progress
 from trainyard.yard.receipts import verify
 from trainyard.yard.tfrecord import read_records, record_index

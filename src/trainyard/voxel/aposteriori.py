@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def voxelize_files(paths: Iterable[Path], out: Path, *, settings: VoxelizeSettin
     """
     files = find_structures(paths)
     ledger = Ledger("voxel", Reason)
-    grids = write_voxels(out, _voxelized(files, settings, ledger), settings=settings)
+    grids = write_voxels(out, voxelized(files, settings=settings, ledger=ledger), settings=settings)
     ledger.check()
     write_json(ledger_path(out), ledger.to_dict())
     write_receipt(out, records=grids, schema=f"aposteriori {_LAYOUT}")
@@ -89,13 +89,20 @@ def write_voxels(path: Path, domains: Iterable[Frames], *, settings: VoxelizeSet
     return grids
 
 
-def ledger_path(out: Path) -> Path:
-    """Return the path of the ledger of a voxel file: `voxels.hdf5` has `voxels.ledger.json`."""
-    return out.with_suffix(".ledger.json")
+def voxelized(files: Mapping[str, Path], *, settings: VoxelizeSettings, ledger: Ledger) -> Iterator[Frames]:
+    """Yield the grids of one structure after the other.
 
+    Args:
+        files: Structure files by domain.
+        settings: How to voxelise.
+        ledger: Gets all structures and their residues, kinds `STRUCTURE` and `RESIDUE`.
 
-def _voxelized(files: dict[str, Path], settings: VoxelizeSettings, ledger: Ledger) -> Iterator[Frames]:
-    """Grids of every structure that has some; the ledger gets all structures and residues."""
+    Yields:
+        What comes of every structure that has at least one grid.
+
+    Raises:
+        InputError: At the end, if more are rejected than `max_reject_fraction` allows.
+    """
     ledger.expect(STRUCTURE, len(files))
     for domain, path in progress(files.items(), total=len(files), what="structures"):
         try:
@@ -108,14 +115,18 @@ def _voxelized(files: dict[str, Path], settings: VoxelizeSettings, ledger: Ledge
         ledger.keep(RESIDUE, domain, len(frames.rows))
         for name, fault in frames.faults:
             ledger.reject(RESIDUE, f"{domain}/{name}", fault.reason, fault.detail)
-        if not len(frames.rows):
+        if len(frames.rows):
+            ledger.keep(STRUCTURE, domain)
+            yield frames
+        else:
             ledger.reject(STRUCTURE, domain, Reason.NO_RESIDUES, "none of its residues has a grid")
-            continue
-        ledger.keep(STRUCTURE, domain)
-        yield frames
-    # Here, so that the file never gets its name.
     for kind in (STRUCTURE, RESIDUE):
         _refuse_rejects(ledger, kind, settings.max_reject_fraction)
+
+
+def ledger_path(out: Path) -> Path:
+    """Return the path of the ledger of a voxel file: `voxels.hdf5` has `voxels.ledger.json`."""
+    return out.with_suffix(".ledger.json")
 
 
 def _refuse_rejects(ledger: Ledger, kind: str, limit: float) -> None:

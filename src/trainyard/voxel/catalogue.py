@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,10 +24,11 @@ from trainyard.voxel.plan import VoxelPlan, make_plan
 from trainyard.voxel.planfiles import write_plan
 from trainyard.voxel.reasons import Reason
 from trainyard.voxel.rmsf import read_rmsf
-from trainyard.voxel.schema import INVENTORY, MEMBERS
+from trainyard.voxel.schema import INVENTORY, MEMBERS, SPLITS
 from trainyard.voxel.settings import VoxelInputSettings, VoxelSettings
 from trainyard.voxel.sizes import OutputBytes, check_disk, total_bytes
 from trainyard.voxel.splits import split_lists
+from trainyard.voxel.structures import find_structures
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import read_json, sha256_file, write_json
 from trainyard.yard.identity import keyed_hash
@@ -102,6 +104,52 @@ def plan_summary(settings: VoxelSettings, *, cache: Path, code: str, trust_cache
     summary = _summary(settings, cache)
     write_json(file, {"state": state, "summary": asdict(summary)})
     return summary
+
+
+def placed(settings: VoxelSettings, *, demo: Path, voxelized: Path) -> VoxelSettings:
+    """The settings, with the inputs where earlier rules put them.
+
+    Args:
+        settings: The line's settings.
+        demo: Folder of the demo's inputs.
+        voxelized: Voxel file made of structures.
+    """
+    from trainyard.demo import voxel as simulated
+
+    inputs = settings.inputs
+    if inputs.source == "structures":
+        inputs = inputs.model_copy(update={"voxel_file": voxelized})
+    elif inputs.source == "demo":
+        lists = {f"{split}_split_file": demo / simulated.list_name(split) for split in SPLITS}
+        tables = {"voxel_file": demo / simulated.VOXELS, "aggregated_rmsf_file": [demo / simulated.RMSF]}
+        inputs = inputs.model_copy(update={**tables, **lists})
+    return settings.model_copy(update={"inputs": inputs})
+
+
+def contents_digest(paths: Sequence[Path], cache: Path) -> str:
+    """Digest of the names and contents of structure files, or of all of them in folders.
+
+    Contents are read once; while size and time of a file stay as they are, its checksum is taken from the cache.
+    """
+    file = cache / "voxel-structures.json"
+    known = _checksums(file)
+    found = {}
+    for path in find_structures(paths).values():
+        status = path.stat()
+        entry = known.get(str(path), [])
+        stamp = [status.st_size, status.st_mtime_ns]
+        found[str(path)] = entry if entry[:2] == stamp else [*stamp, sha256_file(path)]
+    if found != known:
+        write_json(file, found)
+    told = sorted((Path(path).name, entry[2]) for path, entry in found.items())
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _checksums(file: Path) -> dict[str, list[Any]]:
+    try:
+        return dict(read_json(file))
+    except (InputError, TypeError, ValueError):
+        return {}  # a cache that is not there, or cannot be read, only costs time
 
 
 def input_files(settings: VoxelSettings) -> list[Path]:

@@ -123,26 +123,18 @@ def export_part(store: Store, part: ExportPart, out: Path, *, settings: VoxelExp
     samples = _samples(store, part)
     files = _planned(store, part, samples, settings)
     head = _head(store, part, settings)
+    is_exact = _sizes_are_exact(head["formats"])
+    part.manifest(out).unlink(missing_ok=True)  # it would vouch for files that are about to change
     with _Journal(folder, part, head) as journal:
-        todo = [file for file in files if not journal.vouches_for(file)]
+        todo = [file for file in files if not journal.vouches_for(file.name)]
         check_disk(out, sum(file.bytes for file in todo))
         buffer = store.buffer(store.manifest["batch_size"], dtype=settings.dtype)
         for file in todo:
             batch = _batch(store, samples.slice(file.first, file.records), buffer)
-            journal.add(file.name, _write(folder / file.name, batch, size=file.bytes, part=part))
-        rows = [{"file": f.name, "bytes": f.bytes, "sha256": journal.sums[f.name], "records": f.records} for f in files]
+            journal.add(file.name, _write(folder, file, batch, part=part, is_exact=is_exact))
+        rows = [_row(folder / file.name, journal.sums[file.name], file.records) for file in files]
         write_json(part.manifest(out), {**head, "files": rows})
     return {**head, "files": rows}
-
-
-def remove_leftovers(folder: Path, stem: str = "part_") -> None:
-    """Remove what killed runs left in the folder of a split: of one part, or of all."""
-    for path in folder.glob(f".{stem}*"):
-        if path.is_dir():
-            # A live process that an earlier run left behind fails now, instead of writing beside us.
-            shutil.rmtree(path, ignore_errors=True)
-        elif stem == "part_":
-            path.unlink(missing_ok=True)
 
 
 def _head(store: Store, part: ExportPart, settings: VoxelExportSettings) -> dict[str, Any]:
@@ -197,20 +189,27 @@ def _batch(store: Store, samples: pa.Table, buffer: ExpandBuffer) -> Batch:
     return {"voxels": voxels, "scaled_temps": scaled_temps.reshape(-1, 1), "targets": targets}
 
 
-def _write(path: Path, batch: Batch, *, size: int, part: ExportPart) -> str:
+def _write(folder: Path, file: _File, batch: Batch, *, part: ExportPart, is_exact: bool) -> str:
     """Write a batch file; returns its SHA-256."""
+    path = folder / file.name
     save = _save_safetensors if path.suffix == ".safetensors" else _save_pt
     with (
         atomic_path(path) as final,
         # The name of a torch file is in its bytes, so it is saved under its own, in a folder of this process.
-        TemporaryDirectory(prefix=f".{part.name}-", dir=path.parent) as private,
+        TemporaryDirectory(prefix=f".{part.name}-", dir=folder) as private,
     ):
         saved = Path(private) / path.name
         save(batch, saved)
-        _check_size(saved, size, path)
+        size = saved.stat().st_size
+        if is_exact and size != file.bytes:
+            raise IntegrityError(f"{path}: has {size} bytes, predicted were {file.bytes}; run the same command again")
         digest = sha256_file(saved)
         saved.rename(final)
     return digest
+
+
+def _row(path: Path, digest: str, records: int) -> dict[str, Any]:
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "records": records}
 
 
 def _save_pt(batch: Batch, path: Path) -> None:
@@ -230,15 +229,12 @@ def _save_safetensors(batch: Batch, path: Path) -> None:
     save_file(batch, path)
 
 
-def _check_size(saved: Path, predicted: int, path: Path) -> None:
-    found = saved.stat().st_size
-    if found == predicted:
-        return
-    told = f"{path}: has {found} bytes, predicted were {predicted}"
-    if path.suffix == ".pt" and not version("torch").startswith(_SIZES_OF):
-        _log.warning("%s, which holds for torch %s; this is %s", told, _SIZES_OF, version("torch"))
-        return
-    raise IntegrityError(f"{told}; run the same command again, and report it if it stays")
+def _sizes_are_exact(writers: Mapping[str, str]) -> bool:
+    """Whether files must have the predicted sizes, by the versions of the libraries that write them."""
+    exact = writers.get("pt", _SIZES_OF).startswith(_SIZES_OF)
+    if not exact:
+        _log.warning("sizes are predicted for torch %s*; the files of torch %s may differ", _SIZES_OF, writers["pt"])
+    return exact
 
 
 class _Journal:
@@ -254,12 +250,12 @@ class _Journal:
     def __enter__(self) -> _Journal:
         with faults_named(self._path):
             self._folder.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self._folder, self._part.name)
+            for private in self._folder.glob(f".{self._part.name}-*"):
+                # Left by a killed run; a process of it that still lives fails now, instead of writing beside us.
+                shutil.rmtree(private, ignore_errors=True)
             lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
-            # A journal of another store or other settings says nothing about this part.
-            self.sums = (
-                dict(line.split(" ", 1) for line in lines[1:] if " " in line) if lines[:1] == [self._head] else {}
-            )
+            if lines[:1] == [self._head]:  # else it is of another store, or of other settings
+                self.sums = dict(line.split(" ", 1) for line in lines[1:] if " " in line)
             self._handle = self._path.open("w", encoding="utf-8")
             self._handle.writelines([f"{self._head}\n", *(f"{name} {digest}\n" for name, digest in self.sums.items())])
             self._handle.flush()
@@ -270,10 +266,10 @@ class _Journal:
         if kind is None:
             self._path.unlink()
 
-    def vouches_for(self, file: _File) -> bool:
+    def vouches_for(self, name: str) -> bool:
         """Whether a file is there, finished by this part, and unchanged since."""
-        path = self._folder / file.name
-        return file.name in self.sums and path.is_file() and sha256_file(path) == self.sums[file.name]
+        path = self._folder / name
+        return name in self.sums and path.is_file() and sha256_file(path) == self.sums[name]
 
     def add(self, name: str, digest: str) -> None:
         self.sums[name] = digest

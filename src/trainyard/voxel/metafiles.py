@@ -10,12 +10,13 @@ from __future__ import annotations
 import csv
 import logging
 import re
+import shutil
 from collections.abc import Container, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from trainyard.voxel.export import FORMAT, SUFFIXES, VERSION, ExportPart, batch_count, batch_name, remove_leftovers
+from trainyard.voxel.export import FORMAT, SUFFIXES, VERSION, ExportPart, batch_count, batch_name
 from trainyard.voxel.planfiles import SCALER
 from trainyard.voxel.schema import DOMAINS, REJECTS, SPLITS
 from trainyard.voxel.store import MANIFEST, Store
@@ -53,11 +54,14 @@ def write_meta(store: Store, domains: Path, manifests: Sequence[Path], out: Path
     parts = [_read_manifest(path) for path in manifests]
     formats = _check_parts(store, parts)
     batches = {split: batch_count(store, split) for split in SPLITS}
+    named: dict[str, set[str]] = {}
     for split in SPLITS:
         mine = [part for part in parts if part["split"] == split]
         sizes = {entry["file"]: entry["bytes"] for part in mine for entry in part["files"]}
         _check_files(out / split, sizes, [batch_name(i, suffix) for i in range(batches[split]) for suffix in formats])
-        _remove_stale(out / split, {*sizes, *(f"{_part(part).name}.json" for part in mine)})
+        named[split] = {*sizes, *(f"{_part(part).name}.json" for part in mine)}
+    for split in SPLITS:
+        _remove_stale(out / split, named[split])
     for split, suffix in product(SPLITS, SUFFIXES):
         lines = [f"{split}/{batch_name(i, suffix)}\n" for i in range(batches[split])]
         if suffix in formats:
@@ -115,10 +119,11 @@ def _check_files(folder: Path, sizes: Mapping[str, int], wanted: Sequence[str]) 
 
 def _remove_stale(folder: Path, named: Container[str]) -> None:
     with faults_named(folder):
-        remove_leftovers(folder)
+        for left in folder.glob(".part_*"):  # by killed runs
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         stale = [p for p in folder.iterdir() if _OURS.fullmatch(p.name) and p.name not in named and p.is_file()]
         for path in stale:
-            path.unlink(missing_ok=True)
+            path.unlink()
     if stale:
         _log.info("%s: removed %d files of an earlier export", folder, len(stale))
 

@@ -96,12 +96,7 @@ RESIDUES = TableContract(
 )
 
 MEMBERS = TableContract(
-    "voxel_members",
-    tuple(
-        column
-        for column in RESIDUES.columns
-        if column.name in ("domain", "chain", "residue", "resid", "icode", "label", "part")
-    ),
+    "voxel_members", tuple(column for column in RESIDUES.columns if column.name in {*PARTS.names, "part"})
 )
 """What a part is to hold."""
 

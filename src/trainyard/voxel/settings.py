@@ -126,7 +126,7 @@ class VoxelExportSettings(Settings):
     """What is written besides the store."""
 
     formats: list[Literal["store", "pt", "safetensors"]] = Field(
-        default_factory=lambda: ["store"], description="'store' always; 'pt' adds the published batch files."
+        default=["store"], description="'store' always; 'pt' adds the published batch files."
     )
     dtype: Literal["float32", "float16", "bool"] = Field("float32", description="Type of `voxels` in batch files.")
     num_parts: int = Field(4, ge=1, description="Jobs that write batch files, per split.")

@@ -90,7 +90,7 @@ def voxels(tmp_path: Path) -> VoxelFiles:
 
 
 def build_store(voxel_file: Path, out: Path, *, kelvins: Sequence[float] = (320, 348, 450), **settings: Any) -> Any:
-    """Plan a voxel file and encode it as a store, with its plan in `out/plan`; the last two domains are val and test."""
+    """Build `out/plan` and `out/store` of a voxel file; its last two domains are val and test."""
     from trainyard.voxel.hdf5 import open_voxels
     from trainyard.voxel.inventory import inventory
     from trainyard.voxel.merge import merge_store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from importlib.metadata import version
+from itertools import chain
 
 import pytest
 import torch
@@ -87,8 +88,8 @@ def test_manifests_vouch_for_a_contiguous_stretch_each(out):
     told = [json.loads((out / "train" / f"part_000{i}-0003.json").read_text()) for i in (1, 2, 3)]
     files = [[entry["file"] for entry in part["files"]] for part in told]
     assert [len(names) for names in files] == [2, 3, 3]
-    assert sum(files, []) == [f"batch_{i:06d}.pt" for i in range(8)]
-    for entry in sum((part["files"] for part in told), []):
+    assert list(chain(*files)) == [f"batch_{i:06d}.pt" for i in range(8)]
+    for entry in chain(*(part["files"] for part in told)):
         path = out / "train" / entry["file"]
         assert (entry["bytes"], entry["sha256"]) == (path.stat().st_size, sha256_file(path))
     assert [entry["records"] for entry in told[2]["files"]] == [8, 8, 7]
@@ -170,20 +171,34 @@ def test_a_killed_part_goes_on_and_ends_with_the_same_bytes(small_store, out, tm
     assert not [path for path in (tmp_path / "train").iterdir() if path.is_dir()]
 
 
-def test_files_of_other_settings_are_written_again(small_store, tmp_path, monkeypatch):
-    part = ExportPart("val", 0, 3)
+def test_no_manifest_vouches_for_files_that_are_being_rewritten(small_store, out, tmp_path, monkeypatch):
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    part = ExportPart("train", 0, 3)
     killed_at(monkeypatch, 1)
     with pytest.raises(Killed):
-        export_part(small_store, ExportPart("train", 0, 3), tmp_path, settings=settings())
+        export_part(small_store, part, tmp_path, settings=settings(dtype="bool"))
+    assert not part.manifest(tmp_path).exists()
+
+
+def test_files_of_other_settings_are_written_again(small_store, tmp_path, monkeypatch):
+    part = ExportPart("train", 0, 3)
+    killed_at(monkeypatch, 1)
+    with pytest.raises(Killed):
+        export_part(small_store, part, tmp_path, settings=settings())
     written = killed_at(monkeypatch, 100)
-    export_part(small_store, ExportPart("train", 0, 3), tmp_path, settings=settings(dtype="float16"))
+    export_part(small_store, part, tmp_path, settings=settings(dtype="float16"))
     assert written == ["batch_000000.pt", "batch_000001.pt"]
-    export_part(small_store, part, tmp_path, settings=settings())
 
 
 def test_what_an_earlier_plan_left_is_removed_and_nothing_else(small_store, tmp_path):
     exported(small_store, tmp_path, settings("pt", "safetensors", num_parts=4))
-    kept = ["train/notes.txt", "train/my_batch_000000.pt", "train/batch_00000.pt", "batch_000000.pt", "other/batch_000000.pt"]
+    kept = [
+        "train/notes.txt",
+        "train/my_batch_000000.pt",
+        "train/batch_00000.pt",
+        "batch_000000.pt",
+        "other/batch_000000.pt",
+    ]
     stale = ["train/batch_000008.pt", "test/batch_1000000.pt", "train/.part_0001-0009.journal"]
     for name in (*kept, *stale):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -245,8 +260,14 @@ def test_a_size_other_than_predicted_is_an_error(small_store, tmp_path, monkeypa
     monkeypatch.setattr(export, "pt_bytes", lambda *_, **__: 12345)
     with pytest.raises(IntegrityError, match=r"batch_000000.pt: has \d+ bytes, predicted were 12345"):
         export_part(small_store, ExportPart("train", 0, 3), tmp_path, settings=settings())
+
+
+def test_another_torch_may_write_other_sizes(small_store, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(export, "pt_bytes", lambda *_, **__: 12345)
     monkeypatch.setattr(export, "_SIZES_OF", "1.0.")
-    export_part(small_store, ExportPart("train", 0, 3), tmp_path, settings=settings())
+    exported(small_store, tmp_path, settings(num_parts=1))
+    assert "may differ" in caplog.text
+    assert len(LegacyBatchDataset(tmp_path / "train_batches.meta")[0]["targets"]) == 8
 
 
 @pytest.mark.parametrize("label", ["0000-0004", "0005-0004", "4", "a-b", "0001-0004-0002", "-1-4"])

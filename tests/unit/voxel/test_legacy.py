@@ -52,7 +52,9 @@ def test_stock_loaders_shuffle_files(meta, workers):
 def test_samples_are_reached_one_by_one_though_files_differ_in_length(meta):
     samples = LegacySampleDataset(LegacyBatchDataset(meta))
     assert len(samples) == 9
-    rows = [{name: tensor[row] for name, tensor in batch(n, i).items()} for i, n in enumerate(COUNTS) for row in range(n)]
+    rows = [
+        {name: tensor[row] for name, tensor in batch(n, i).items()} for i, n in enumerate(COUNTS) for row in range(n)
+    ]
     assert all(same(samples[i], row) for i, row in enumerate(rows))
     assert same(samples[-9], rows[0])
     assert samples[0]["voxels"].shape == (5, 7, 7, 7)
@@ -64,7 +66,6 @@ def test_samples_are_reached_one_by_one_though_files_differ_in_length(meta):
 
 
 def test_paths_start_from_another_folder_if_it_is_given(meta, tmp_path):
-    moved = tmp_path / "elsewhere.meta"
     (tmp_path / "lists").mkdir()
     moved = meta.rename(tmp_path / "lists" / meta.name)
     assert len(LegacyBatchDataset(moved, tmp_path)) == 3
@@ -121,10 +122,10 @@ class Evil:
 def test_a_pickle_that_runs_code_is_refused(meta, capsys):
     path = meta.parent / "train" / "batch_000001.pt"
     torch.save({**batch(2), "targets": Evil()}, path)
-    with pytest.raises(IntegrityError, match="batch_000001.pt: truncated, or not a batch file"):
+    with pytest.raises(IntegrityError, match=r"batch_000001.pt: truncated, or not a batch file"):
         LegacyBatchDataset(meta)[1]
     path.write_bytes(pickle.dumps(Evil(), protocol=2))
-    with pytest.raises(IntegrityError, match="batch_000001.pt: truncated, or not a batch file"):
+    with pytest.raises(IntegrityError, match=r"batch_000001.pt: truncated, or not a batch file"):
         LegacyBatchDataset(meta)[1]
     assert capsys.readouterr().out == ""
 

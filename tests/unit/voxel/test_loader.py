@@ -135,6 +135,42 @@ def test_a_state_goes_on_with_another_batch_size_and_number_of_processes(small_s
     assert sorted(rest) == sorted(whole[16:])
 
 
+def trained(store, *, stop=None):
+    """The weights that the training script of docs/voxel.md ends with; killed after `stop` steps, it is run again."""
+    torch.manual_seed(1)
+    model = torch.nn.Linear(store.cells, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    saved, steps = None, 0
+    while True:
+        loader = make_loader(store, "train", 8, order="shuffled", seed=1, rotations=True, reuse_buffer=True)
+        if saved:
+            loader.load_state_dict(saved["loader"])
+            model.load_state_dict(saved["model"])
+        for _ in range(loader.epoch, 3):
+            for batch in loader:
+                found = model(batch["voxels"].flatten(1))[:, 0] + batch["scaled_temps"][:, 0]
+                loss = torch.nn.functional.mse_loss(found, batch["targets"])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                steps += 1
+                if steps == stop:
+                    break
+            if steps == stop:
+                break
+        else:
+            return model.weight.detach(), loader.epoch
+        saved, stop = copy.deepcopy({"loader": loader.state_dict(), "model": model.state_dict()}), None
+
+
+@pytest.mark.parametrize("stop", [1, 8, 13, 24])
+def test_training_that_is_resumed_ends_with_the_same_weights(small_store, stop):
+    weights, epochs = trained(small_store)
+    resumed, resumed_epochs = trained(small_store, stop=stop)
+    assert torch.equal(weights, resumed)
+    assert epochs == resumed_epochs == 3
+
+
 def test_a_state_of_another_loader_is_refused(small_store, gaussian_store):
     state = make_loader(small_store, "train", order="shuffled", seed=1).state_dict()
     for store, split, seed in ((small_store, "val", 1), (small_store, "train", 2), (gaussian_store, "train", 1)):
@@ -184,7 +220,9 @@ def test_a_dataset_gives_samples_and_batches_by_number(small_store):
     assert same([dataset[np.int32(-1)]], [dataset[62]])
 
 
-@pytest.mark.parametrize(("index", "error"), [(63, IndexError), ([0, -64], IndexError), ([0.5], TypeError), ("a", TypeError)])
+@pytest.mark.parametrize(
+    ("index", "error"), [(63, IndexError), ([0, -64], IndexError), ([0.5], TypeError), ("a", TypeError)]
+)
 def test_samples_that_are_not_there_are_refused(small_store, index, error):
     with pytest.raises(error):
         VoxelDataset(small_store, "train")[index]
@@ -231,7 +269,9 @@ def test_batches_on_a_gpu_are_those_in_memory(small_store, expand):
     options = {"order": "shuffled", "rotations": True, "expand": expand, "reuse_buffer": True}
     found = copied(make_loader(small_store, "train", 8, device="cuda", **options))
     assert all(tensor.is_cuda for batch in found for tensor in batch.values())
-    assert same([{n: t.cpu() for n, t in b.items()} for b in found], copied(make_loader(small_store, "train", 8, **options)))
+    assert same(
+        [{n: t.cpu() for n, t in b.items()} for b in found], copied(make_loader(small_store, "train", 8, **options))
+    )
 
 
 @pytest.mark.parametrize(

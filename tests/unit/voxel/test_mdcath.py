@@ -16,6 +16,7 @@ from trainyard.voxel.settings import VoxelPlanSettings
 from trainyard.voxel.structures import read_structure
 from trainyard.yard.errors import InputError
 from trainyard.yard.ledger import Ledger
+from workflow_scripts import voxel_extract_rmsf
 
 RESIDUES = ((0, " ", "MET"), (1, " ", "HSD"), (1, "A", "GLY"))
 PLACES = {
@@ -105,6 +106,16 @@ def test_the_table_is_read_back_by_the_line(tmp_path):
     assert ledger.rejected("rmsf_row", Reason.MISSING_VALUE) == 1
     assert table["icode"].to_pylist()[:3] == ["", "", "A"]
     assert table["target_rmsf"].to_pylist()[-3:] == [np.float32(0.4), np.float32(0.5), np.float32(0.6)]
+
+
+def test_a_folder_of_files_becomes_one_table_by_one_command(tmp_path, capsys):
+    for domain in ("2abcA00", "1abcA00"):
+        write(tmp_path, {320: {0: [0.1, 0.2, 0.3]}}, domain=domain)
+    voxel_extract_rmsf.main(["--structures", str(tmp_path), "--out", str(tmp_path / "rmsf.csv")])
+    assert capsys.readouterr().out == f"{tmp_path / 'rmsf.csv'}: 6 rows\n"
+    assert [line[:7] for line in (tmp_path / "rmsf.csv").read_text().splitlines()[1:]] == ["1abcA00"] * 3 + [
+        "2abcA00"
+    ] * 3
 
 
 def test_values_that_cannot_be_told_apart_are_refused(tmp_path):

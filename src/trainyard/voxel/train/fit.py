@@ -140,15 +140,16 @@ def _learn(
         if len(batch["targets"]) < 2:
             continue  # Batch normalisation of a single sample makes no sense; it is another one in every epoch.
         with precision(device, settings):
-            predicted = network(batch["voxels"], batch["scaled_temps"])
-        loss = torch.nn.functional.mse_loss(predicted.float(), batch["targets"])
+            features = network.encode(batch["voxels"])
+        predicted = network.judge(features, batch["scaled_temps"])
+        loss = torch.nn.functional.mse_loss(predicted, batch["targets"])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.max_norm is not None:
             clip_grad_norm_(network.parameters(), settings.max_norm)
         optimizer.step()
         targets.append(batch["targets"])
-        predictions.append(predicted.detach().float())
+        predictions.append(predicted.detach())
     return torch.cat(targets).cpu().numpy(), torch.cat(predictions).cpu().numpy()
 
 
@@ -194,7 +195,7 @@ def _domains(domains: Any, samples: Samples) -> Sequence[str]:
 def _fingerprint(store: Store, device: torch.device, settings: VoxelTrainSettings) -> str:
     """What must not have changed for a killed run to go on."""
     code = code_digest("trainyard.voxel.train.fit", roots={"trainyard": Path(trainyard.__file__).parent})
-    values = settings.model_dump_json(exclude={"enabled", "num_epochs", *EVALUATION_KEYS})
+    values = settings.model_dump_json(exclude={"enabled", *EVALUATION_KEYS})
     data = [entry["sha256"] for kind in ("parts", "tables") for entry in store.manifest[kind]]
     return hashlib.sha256("\n".join([values, torch.__version__, device.type, code, *data]).encode()).hexdigest()
 

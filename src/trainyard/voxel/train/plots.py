@@ -153,7 +153,7 @@ def errors_by_stratum(evaluation: Path, out: Path) -> None:
 
 def _last(splits: Mapping[str, Any]) -> str:
     """The split that a figure shows: test, or val where there is no test."""
-    return next(split for split in ("test", "val", "train") if splits[split] is not None)
+    return next((split for split in ("test", "val") if splits[split] is not None), "train")
 
 
 def _draw_curve(axes: Any, epochs: Sequence[float], values: Sequence[float], colour: str, label: str) -> None:

@@ -41,7 +41,7 @@ def seed_for(*parts: str | int) -> int:
 
 
 def precision(device: torch.device, settings: VoxelTrainSettings) -> torch.autocast:
-    """Return the context in which networks run: bfloat16 on a GPU, if the settings allow it."""
+    """Return the context in which grids are encoded: bfloat16 on a GPU, if the settings allow it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and settings.mixed_precision)
 
 

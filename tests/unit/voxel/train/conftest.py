@@ -95,8 +95,10 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings() -> VoxelTrainSettings:
-    """A training that takes a second, with dropout."""
-    return VoxelTrainSettings(learning_rate=0.01, num_epochs=12, batch_size=32, dropout_rate=0.1, seed=1)
+    """A training that takes a second, with dropout, whose best epoch is not its last."""
+    return VoxelTrainSettings(
+        learning_rate=0.01, num_epochs=12, batch_size=32, dropout_rate=0.1, min_delta=0.01, seed=1
+    )
 
 
 @pytest.fixture(scope="session")

@@ -97,6 +97,7 @@ def test_shuffled_targets_teach_nothing(tmp_path, make_store, settings):
 
 def test_the_saved_weights_are_those_of_the_best_epoch(trained, store_folder, settings):
     best = next(row for row in history(trained) if row["best"] == "1")
+    assert int(best["epoch"]) < len(history(trained))
     store, (network, _) = Store(store_folder), load_model(trained)
     val = read_samples(store, "val")
     with reproducible(settings) as device:
@@ -143,6 +144,17 @@ def test_other_seeds_give_other_weights(tmp_path, store_folder, trained, setting
     assert contents(tmp_path)["model.safetensors"] != contents(trained)["model.safetensors"]
 
 
+def test_the_rate_of_the_scheduler_is_the_rate_of_the_steps(tmp_path, store_folder, settings):
+    two = settings.model_copy(update={"num_epochs": 2, "scheduler_step_size": 1, "scheduler_gamma": 0.1})
+    found = {}
+    for scheduler in ("none", "step"):
+        train(store_folder, tmp_path / scheduler, two.model_copy(update={"scheduler": scheduler}))
+        found[scheduler] = history(tmp_path / scheduler)
+    assert [row["lr"] for row in found["none"] + found["step"]] == ["0.01", "0.01", "0.01", "0.001"]
+    assert found["none"][0]["val_loss"] == found["step"][0]["val_loss"]
+    assert found["none"][1]["val_loss"] != found["step"][1]["val_loss"]
+
+
 @pytest.fixture
 def network(settings):
     return build_model(settings, (5, 9, 9, 9))
@@ -184,9 +196,10 @@ def test_settings_that_shape_the_model_are_in_the_fingerprint(store_folder, sett
     def fingerprint(**changes):
         return fit._fingerprint(store, cpu, settings.model_copy(update=changes))
 
-    same = [fingerprint(), fingerprint(num_epochs=99), fingerprint(sasa_bins=[0.0, 1.0]), fingerprint(enabled=False)]
+    same = [fingerprint(), fingerprint(sasa_bins=[0.0, 1.0]), fingerprint(enabled=False)]
     assert len(set(same)) == 1
-    assert len({*same, fingerprint(learning_rate=0.5), fingerprint(seed=5), fingerprint(threads=2)}) == 4
+    others = [fingerprint(num_epochs=3), fingerprint(learning_rate=0.5), fingerprint(seed=5), fingerprint(threads=2)]
+    assert len({*same, *others}) == 5
 
 
 @pytest.mark.parametrize("architecture", ["densenet3d_regression", "dilated_resnet3d", "multipath_rmsf_net"])

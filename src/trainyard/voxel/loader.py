@@ -137,8 +137,8 @@ def _reopened(store: Store, split: str, ids: bool) -> VoxelDataset:
 class VoxelLoader:
     """Batches of a split, epoch by epoch; made by `make_loader`.
 
-    Iterating gives one epoch and then moves on to the next. An epoch that is broken off begins anew, unless its state
-    is loaded.
+    Iterating gives one epoch and then moves on to the next. An epoch that is broken off begins anew; to go on with it,
+    load its state.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class VoxelLoader:
         """The epoch that comes, or is under way."""
         self._batches, self._expand, self._device = batches, expand, device
         self._start = 0
-        """Where in its epoch the next iteration begins."""
+        """Samples of the epoch that a loaded state has had."""
         self._seen = 0
         """Samples of the epoch up to the end of the batch that was delivered last."""
         self._gatherer: DataLoader[SparseBatch] = DataLoader(
@@ -178,7 +178,7 @@ class VoxelLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         self._batches.epoch, self._batches.start = self.epoch, self._start
-        self._seen, self._start = self._start, 0
+        self._seen = self._start
         # A process may lack the last batch of an epoch with fewer samples than processes.
         for sparse, end in zip(self._gatherer, self._batches.ends(self._seen).tolist(), strict=False):
             self._seen = end

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,7 +21,7 @@ from trainyard.voxel.settings import VoxelizeSettings
 from trainyard.voxel.structures import read_structure
 from trainyard.voxel.voxelize import CHANNELS, voxelize
 from trainyard.yard import receipts
-from trainyard.yard.errors import InputError
+from trainyard.yard.errors import EnvironmentFault, InputError
 from trainyard.yard.files import read_json
 from trainyard.yard.identity import generator
 from workflow_scripts import voxel_voxelize
@@ -43,6 +46,10 @@ def write_pdb(path: Path, *, chains=("A",), without=()):
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join([*lines, "END\n"]))
     return path
+
+
+def renamed(frames, domain):
+    return replace(frames, structure=replace(frames.structure, domain=domain))
 
 
 @pytest.fixture
@@ -164,10 +171,7 @@ def test_domains_come_one_at_a_time(pdb, tmp_path):
     def stream():
         for i in range(3):
             alive.append(i)
-            yield type(frames)(
-                type(frames.structure)(f"d{i}", frames.structure.residues, frames.structure.backbone),
-                frames.rows, frames.grids, (),
-            )  # fmt: skip
+            yield renamed(frames, f"d{i}")
             assert len(alive) == i + 1
 
     assert write_voxels(tmp_path / "x.hdf5", stream(), settings=DEFAULT) == 90
@@ -201,6 +205,24 @@ def test_a_full_disk_is_told_and_does_not_crash_the_process(pdb, tmp_path, room)
     assert done.returncode == 5, done.stderr
     assert "voxels.hdf5: the disk is full" in done.stderr
     assert list(out.parent.iterdir()) == []
+
+
+def test_nothing_more_is_made_once_the_disk_is_full(pdb, tmp_path, monkeypatch):
+    class Full(io.FileIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    frames, made = voxelize(read_structure(pdb), DEFAULT), []
+
+    def stream():
+        for i in range(50):
+            made.append(i)
+            yield renamed(frames, f"d{i}")
+
+    monkeypatch.setattr("trainyard.voxel.aposteriori.io.FileIO", Full)
+    with pytest.raises(EnvironmentFault, match="the disk is full"):
+        write_voxels(tmp_path / "x.hdf5", stream(), settings=DEFAULT)
+    assert made == [0]
 
 
 def test_one_command_voxelises_one_file(pdb, tmp_path, capsys):

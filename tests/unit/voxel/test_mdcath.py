@@ -67,11 +67,11 @@ def test_the_structure_is_that_of_the_pdb_text(tmp_path):
 
 
 def test_rmsf_is_the_mean_of_the_replicas_by_temperature(tmp_path):
-    rmsf = {450: {0: [3, 4, 5]}, 320: {0: [0.1, 0.2, 0.3], 1: [0.2, 0.4, 0.6], 2: [0.3, 0.6, 0.9]}}
+    rmsf = {1000: {0: [3, 4, 5]}, 320: {0: [0.1, 0.2, 0.3], 1: [0.2, 0.4, 0.6], 2: [0.3, 0.6, 0.9]}}
     rows = mdcath_rmsf(write(tmp_path, rmsf))
     assert [(row.resid, row.resname, row.temperature_feature) for row in rows] == [
         *[("0", "MET", 320), ("1", "HSD", 320), ("1A", "GLY", 320)],
-        *[("0", "MET", 450), ("1", "HSD", 450), ("1A", "GLY", 450)],
+        *[("0", "MET", 1000), ("1", "HSD", 1000), ("1A", "GLY", 1000)],
     ]
     assert [row.target_rmsf for row in rows] == pytest.approx([0.2, 0.4, 0.6, 3, 4, 5], rel=1e-6)
     assert {row.domain_id for row in rows} == {"1abcA00"}

@@ -200,6 +200,13 @@ def test_a_later_cb_takes_a_voxel_over_and_an_earlier_one_stands_in_the_way():
     assert faults(earlier)["A/0"] == Reason.ATOMS_COLLIDE
 
 
+def test_not_even_a_cb_may_fall_on_a_c():
+    cb = ideal_cb(PEPTIDE, frame_axes(PEPTIDE))
+    pair = PEPTIDE[[1, 5]].copy()
+    pair[0, C] = cb[5]
+    assert faults(pair)["A/1"] == Reason.ATOMS_COLLIDE
+
+
 def test_a_cb_on_the_centre_leaves_no_ca_there():
     pair = PEPTIDE[[1, 5]].copy()
     pair[0] += ideal_cb(PEPTIDE, frame_axes(PEPTIDE))[5] - pair[0, CA]

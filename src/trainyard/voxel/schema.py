@@ -30,7 +30,7 @@ INVENTORY = TableContract(
     "voxel_inventory",
     (
         Column("domain", pa.string(), _KEY, description="name in the voxel file", nullable=False),
-        Column("chain", pa.string(), _KEY, nullable=False),
+        Column("chain", pa.string(), _KEY, description="chain of the structure", nullable=False),
         Column("residue", pa.string(), _KEY, description="name in the voxel file, e.g. 12, -3, 10A", nullable=False),
         Column("resid", pa.int32(), _META, description="residue number; null: the name is no residue number"),
         Column("icode", pa.string(), _META, description="insertion code"),
@@ -46,7 +46,7 @@ PARTS = TableContract(
     "voxel_parts",
     (
         Column("domain", pa.string(), _KEY, description="name in the voxel file", nullable=False),
-        Column("chain", pa.string(), _KEY, nullable=False),
+        Column("chain", pa.string(), _KEY, description="chain of the structure", nullable=False),
         Column("residue", pa.string(), _KEY, description="name in the voxel file", nullable=False),
         Column("resid", pa.int32(), _META, description="residue number", encoding=_COUNTING),
         Column("icode", pa.string(), _META, description="insertion code"),
@@ -75,7 +75,7 @@ RESIDUES = TableContract(
         ),
         Column("domain", pa.string(), _META, description="name in the voxel file"),
         Column("rmsf_domain", pa.string(), _META, description="name in the RMSF table"),
-        Column("chain", pa.string(), _META),
+        Column("chain", pa.string(), _META, description="chain of the structure"),
         Column("resid", pa.int32(), _META, description="PDB residue number", encoding=_COUNTING),
         Column("icode", pa.string(), _META, description="insertion code"),
         Column("residue", pa.string(), _META, description="name in the voxel file"),
@@ -112,12 +112,12 @@ SAMPLES = TableContract(
             encoding=_COUNTING,
         ),
         Column("split", pa.string(), _META, description="train, val or test"),
-        Column("residue_uid", pa.int32(), _KEY, encoding="PLAIN"),
+        Column("residue_uid", pa.int32(), _KEY, description="residue, as in residues.parquet", encoding="PLAIN"),
         Column("temperature", pa.float32(), _META, "K", "simulation temperature"),
         Column("scaled_temp", pa.float32(), Role.FEATURE, description="temperature scaled by the train split's range"),
         Column("target", pa.float32(), Role.LABEL, "nm", "RMSF", encoding=_UNLIKE),
         Column("batch_index", pa.int32(), _META, description="number of the batch file"),
-        Column("row_in_batch", pa.int32(), _META),
+        Column("row_in_batch", pa.int32(), _META, description="0-based row in the batch file"),
     ),
 )
 

@@ -116,8 +116,8 @@ def test_a_loaded_state_gives_exactly_the_remaining_batches(small_store, workers
     second.load_state_dict(state)
     assert second.state_dict() == state
     second.set_epoch(second.epoch)  # as training loops do
-    for _ in second:
-        break  # a look at the first batch costs nothing
+    if stop < 8:
+        next(iter(second))  # a look at a batch costs nothing
     assert same(copied(second), whole[1][stop:])
     assert second.epoch == 2
     assert len(copied(second)) == 8

@@ -32,6 +32,7 @@ _TAIL = 3
 """Residues of the loops at the two ends."""
 
 _CANDIDATES = 256
+_MOST_SETBACKS = 500
 _CLOSEST = 2.8
 """Distance, angstrom, below which atoms of residues that are not neighbours run into each other."""
 
@@ -49,7 +50,15 @@ class Fold:
 
 
 def make_fold(draw: np.random.Generator, residues: int) -> Fold:
-    """Draw a backbone of so many residues."""
+    """Draw a backbone.
+
+    Args:
+        draw: Source of all that is random.
+        residues: Length of the chain.
+
+    Raises:
+        RuntimeError: The chain found no room for itself, which needs a very unlucky draw.
+    """
     pieces = _pieces(draw, residues)
     placed: list[Floats] = []
     setbacks = 0
@@ -60,6 +69,8 @@ def make_fold(draw: np.random.Generator, residues: int) -> Fold:
             # No room: take the last piece back, and be less keen on compactness from here on.
             placed = placed[:-1]
             setbacks += 1
+            if setbacks > _MOST_SETBACKS:
+                raise RuntimeError(f"no fold of {residues} residues was found in {setbacks} attempts; try another seed")
         else:
             placed.append(piece)
     places = np.concatenate(placed)

@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -83,8 +83,8 @@ def index(folder: Path) -> None:
 
     found = inventory(folder / VOXELS, wanted_channels=CHANNELS)
     names = sorted(found["domain"].unique().to_pylist())
-    n = len(names) // 5
-    lists = {"train": names[:-n], "val": names[-n::2], "test": names[1 - n :: 2]}
+    n = max(len(names) // 5, 2)
+    lists = {"train": names[:-n], "val": names[-n:][::2], "test": names[-n:][1::2]}
     settings = VoxelPlanSettings(num_parts=1, batch_size=BATCH)
     write_plan(make_plan(found, draw_rmsf(found), lists, settings), folder / "plan")
 
@@ -115,7 +115,7 @@ def encode_grids(voxels: Path, residues: pa.Table, part: Path) -> Any:
 
 
 def export(folder: Path, batches: int = 10) -> list[Path]:
-    """Write the first batches of train, about so many, as .pt files."""
+    """Write the first batches of train, about so many, as .pt files; returns those of full length."""
     from trainyard.voxel.export import ExportPart, batch_count, export_part
     from trainyard.voxel.settings import VoxelExportSettings
     from trainyard.voxel.store import Store
@@ -124,7 +124,7 @@ def export(folder: Path, batches: int = 10) -> list[Path]:
     part = ExportPart("train", 0, num_parts=-(-batch_count(store, "train") // batches))
     settings = VoxelExportSettings(formats=["pt"], num_parts=part.num_parts)
     files = export_part(store, part, folder / "export", settings=settings)["files"]
-    return [folder / "export" / "train" / file["file"] for file in files]
+    return [folder / "export" / "train" / file["file"] for file in files if file["records"] == BATCH]
 
 
 def load(folder: Path) -> None:
@@ -226,10 +226,10 @@ def measure_loading(store: Any, files: Sequence[Path], voxels: Path, *, rounds: 
 
     torch.set_num_threads(1)
     ways = loading_ways(store, files, voxels)
-    published = {way.name: [tensor.sum().item() for tensor in islice(way.voxels(), 2)] for way in ways}
-    del published[POSITIONS]
-    if len(set(map(tuple, published.values()))) > 1:
-        raise SystemExit(f"the ways do not give the same batches: {published}")
+    sums = {way.name: [tensor.sum().item() for tensor in islice(way.voxels(), 2)] for way in ways}
+    del sums[POSITIONS]
+    if len(set(map(tuple, sums.values()))) > 1:
+        raise SystemExit(f"the ways do not give the same batches: {sums}")
     seconds = best_of({way.name: partial(touch, way) for way in ways}, rounds)
     rates = {way.name: way.batches * BATCH / seconds[way.name] for way in ways}
     return [{"way": name, "samples_per_second": r, "ratio": r / rates[PUBLISHED]} for name, r in rates.items()]
@@ -275,7 +275,7 @@ def read_low_level(path: Path, names: Iterable[tuple[str, str, str]]) -> None:
             h5d.open(chain, residue.encode()).read(h5s.ALL, h5s.ALL, buffer)
 
 
-def best_of(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+def best_of(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Seconds of each way, the least of so many rounds."""
     seconds = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
@@ -377,7 +377,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{len(store):,} residues, {samples:,} samples of {args.domains} domains; {len(files)} .pt files\n")
         result["bytes"] = measure_bytes(store)
         result["loading"] = measure_loading(store, files, folder / VOXELS, rounds=args.rounds)
-        result["encoding"] = measure_encoding(store, folder / VOXELS, rounds=args.rounds)
+        result["encoding"] = measure_encoding(store, folder / VOXELS, rounds=2 * args.rounds)
         result["memory"] = measure_memory(folder, domains=args.domains, residues=args.residues)
     result["targets"] = judge(result)
     print_results(result)

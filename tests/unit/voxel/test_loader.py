@@ -165,7 +165,7 @@ def trained(store, *, stop=None):
         saved, stop = copy.deepcopy({"loader": loader.state_dict(), "model": model.state_dict()}), None
 
 
-@pytest.mark.parametrize("stop", [1, 8, 13, 24])
+@pytest.mark.parametrize("stop", [8, 13])
 def test_training_that_is_resumed_ends_with_the_same_weights(small_store, stop):
     weights, epochs = trained(small_store)
     resumed, resumed_epochs = trained(small_store, stop=stop)

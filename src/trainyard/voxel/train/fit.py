@@ -102,6 +102,7 @@ def _fit(
         device=device,
         reuse_buffer=True,
     )
+    network.settle(next(iter(loader))["voxels"])
     progress = load_progress(path, network, optimizer, _fingerprint(store, device, settings))
     patience = settings.early_stopping_patience
     while progress.epochs < settings.num_epochs and not should_stop(progress.history, monitor, patience=patience):

@@ -90,6 +90,27 @@ class VoxelNetwork(nn.Module):
                 nn.init.zeros_(module.bias)
         nn.init.constant_(self.head[-1].bias, mean)  # type: ignore[arg-type]
 
+    def settle(self, voxels: Tensor) -> None:
+        """Let the running means and variances of batch normalisation start at those of a first batch.
+
+        They would start at 0 and 1, far from what grids with one cell in a thousand set give, and would not forget it
+        for a hundred steps: until then a network that is judged by them is not the one that was trained.
+
+        Args:
+            voxels: Float32, (B, C, D, H, W).
+        """
+        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm3d)]
+        momenta = [norm.momentum for norm in norms]
+        self.eval()  # Dropout draws nothing.
+        for norm in norms:
+            norm.train()
+            norm.momentum = 1.0
+        with torch.no_grad():
+            self.encode(voxels)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        self.train()
+
 
 def build_model(settings: VoxelTrainSettings, shape: Sequence[int]) -> VoxelNetwork:
     """Make the network that the settings name, its weights not yet initialised.

@@ -89,6 +89,21 @@ def test_initial_weights_depend_on_the_generator_alone():
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_settled_network_is_judged_as_it_is_trained(architecture):
+    """With the usual statistics, 0 and 1, it would be off by a multiple for a hundred steps, since grids are sparse."""
+    made = network(architecture, dropout_rate=0.0)
+    voxels, _ = inputs(16)
+    trained = made.train().encode(voxels).detach()
+    fresh = network(architecture, dropout_rate=0.0).eval().encode(voxels).detach()
+    made.settle(voxels)
+    assert made.training
+    assert all(m.momentum == 0.1 for m in made.modules() if isinstance(m, nn.BatchNorm3d))
+    settled = made.eval().encode(voxels).detach()
+    assert (settled - trained).norm() < 0.1 * trained.norm()
+    assert (fresh - trained).norm() > 0.5 * trained.norm()
+
+
 def test_dilations_come_in_turns():
     made = build_model(VoxelTrainSettings(architecture="dilated_resnet3d", num_residual_blocks=4), (5, 21, 21, 21))
     blocks = [m for m in made.modules() if isinstance(m, nn.Conv3d) and m.kernel_size == (3, 3, 3)]

@@ -81,4 +81,7 @@ with errors_for_people():
     CONFIG = checked_config()
     RESULTS = f"{CONFIG.folders.results}/{CONFIG.run}"
     CODE = code_digests()
-    LOCKS = [RunLock(Path.cwd()), RunLock(Path(RESULTS))]
+    LOCKS = [
+        RunLock(Path.cwd()),
+        RunLock(Path(CONFIG.folders.results), f"run-{CONFIG.run}"),
+    ]

@@ -298,7 +298,7 @@ rule transit_check:
         mem_mb=2000,
         runtime=15,
     params:
-        settings=TRANSIT.model_dump_json(exclude={"train", "report"}),
+        settings=TRANSIT.model_dump_json(exclude={"select", "train", "report"}),
         stages=json.dumps({name: CODE[name] for name in TRANSIT_STAGES}),
         code=CODE["transit_check"],
     shell:

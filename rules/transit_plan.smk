@@ -22,7 +22,6 @@ TRANSIT_STAGES = [
     "transit_sample_shard",
     "transit_fit_statistics",
     "transit_normalize_shard",
-    "transit_select",
 ]
 
 

@@ -213,7 +213,9 @@ class Workspace:
 
     def files(self, pattern: str = "results/**/*") -> list[Path]:
         """Files below the folder, hidden ones too."""
-        return sorted(path for path in self.folder.glob(pattern) if path.is_file())
+        found = (path for path in self.folder.glob(pattern) if path.is_file())
+        # The lock of the results names the process that held it last.
+        return sorted(path for path in found if ".trainyard" not in path.parts)
 
     def sha256(self, pattern: str = "results/**/*") -> dict[str, str]:
         """Digest of every file, by its path in the folder."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="training needs TensorFlow")
 
-RESULTS = "my results/demo"
+RESULTS = "my results/t"
 DEMO = {
     "inputs": None,
     "demo": {"stars": 12, "sectors": 1, "days": 6.0, "stamp": 5},

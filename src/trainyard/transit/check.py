@@ -76,7 +76,7 @@ def _provenance(settings: TransitSettings, code: Mapping[str, str], summary: Map
     return {
         "trainyard": __version__,
         "versions": {name: version(name) for name in ("numpy", "scipy", "pyarrow", "astropy", "wotan")},
-        "settings": settings.model_dump(mode="json", exclude={"train", "report"}),
+        "settings": settings.model_dump(mode="json", exclude={"select", "train", "report"}),
         "code": dict(code),
         "quality_bitmask": {name: default_bitmask(name) if bits == "default" else bits for name in missions},
         "counts": dict(summary),

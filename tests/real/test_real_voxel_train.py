@@ -50,7 +50,7 @@ def test_unseen_domains_are_predicted_better_than_by_their_temperature(store, tm
     assert [splits[split]["overall"]["n"] for split in ("train", "val", "test")] == [5385, 760, 265]
     val = splits["val"]
     assert [group["temperature"] for group in val["by_temperature"]] == [320, 348, 379, 413, 450]
-    assert val["overall"]["model"]["skill_over_temperature_mean"] > 0.3
+    assert val["overall"]["model"]["skill_over_temperature_mean"] > 0.1
     for group in val["by_temperature"]:
         assert group["model"]["pearson"] > group["residue_mean"]["pearson"]
     # The features table tells core from exterior by a relative accessibility of 0.2: 559 and 723 of 1,282 residues.

@@ -100,7 +100,7 @@ def test_a_settled_network_is_judged_as_it_is_trained(architecture):
     assert made.training
     assert all(m.momentum == 0.1 for m in made.modules() if isinstance(m, nn.BatchNorm3d))
     settled = made.eval().encode(voxels).detach()
-    assert (settled - trained).norm() < 0.1 * trained.norm()
+    assert (settled - trained).norm() < 0.2 * trained.norm()
     assert (fresh - trained).norm() > 0.5 * trained.norm()
 
 

@@ -348,6 +348,11 @@ def _opened(path: Path) -> Iterator[h5py.File]:
                 raise
             raise InputError(f"{path}: not a readable HDF5 file ({_text(error)}); {_REMEDY}") from error
     with handle:
+        # Left alone, the cache of names and addresses grows to 200 MB and saves nothing: every grid is read once.
+        cache = handle.id.get_mdc_config()
+        cache.set_initial_size = True
+        cache.initial_size = cache.min_size = cache.max_size = _METADATA_CACHE
+        handle.id.set_mdc_config(cache)
         yield handle
 
 
@@ -370,5 +375,6 @@ def read_grids(file: VoxelFile, residues: Iterable[tuple[str, str, str]]) -> Ite
         yield dense(grid, cells=file.shape.cells).reshape(file.shape.dims)
 
 
+_METADATA_CACHE = 2**20
 _REMEDY = "the file is truncated or corrupt: copy it again, or make it again"
 _COPY = "copy what it needs into the file itself (h5copy -f ext; h5repack for virtual datasets)"

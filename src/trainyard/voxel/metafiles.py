@@ -135,9 +135,9 @@ def _write_failed(store: Store, domains: Path, out: Path) -> None:
     failed = sorted((row["domain"], row["split"]) for row in planned if row["split"] and row["domain"] not in used)
     rejects = REJECTS.read(store.folder / "rejects.parquet", filters=[("kind", "==", "domain")]).to_pylist()
     why = {row["item"]: (row["reason"], row["detail"]) for row in rejects}
-    write_text(out / FAILED, "".join(f"{domain}\n" for domain, _ in failed))
     with atomic_open((out / FAILED).with_suffix(".csv"), "w") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(["domain", "split", "reason", "detail"])
         # The table of rejects names so many domains per reason; what is beyond has none here.
         writer.writerows([domain, split, *why.get(domain, ("", ""))] for domain, split in failed)
+    write_text(out / FAILED, "".join(f"{domain}\n" for domain, _ in failed))

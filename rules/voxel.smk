@@ -39,6 +39,27 @@ rule voxel_voxelize:
         " --structures {input:q} --settings {params.settings:q} --out {output.voxels:q} > {log:q} 2>&1"
 
 
+rule voxel_extract_rmsf:
+    """RMSF of mdCATH trajectories, as one long table."""
+    input:
+        [ancient(str(path)) for path in CONFIG.voxel.inputs.structures],
+    output:
+        "<results>/voxel/rmsf.csv",
+    log:
+        "<logs>/voxel_extract_rmsf.log",
+    conda:
+        "../envs/voxel.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        structures=structures_digest,
+        code=CODE["voxel_extract_rmsf"],
+    shell:
+        "python -m workflow_scripts.voxel_extract_rmsf"
+        " --structures {input:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule voxel_plan:
     """Domains, residues and samples: mapping, split, order, batch numbers, store parts, temperature scaling."""
     input:
@@ -58,7 +79,7 @@ rule voxel_plan:
         runtime=30,
     params:
         settings=VOXEL.model_dump_json(include={"inputs", "plan", "export"}),
-        digest=VOXEL_PLAN.plan if VOXEL_PLAN else "",
+        digest=plan_digest,
         cache=str(STATE / "cache"),
         code=CODE["voxel_plan"],
     shell:

@@ -11,6 +11,7 @@ from trainyard.voxel.catalogue import (
 )
 from trainyard.voxel.parts import part_name
 from trainyard.voxel.settings import EVALUATION_KEYS, VoxelSettings
+from trainyard.voxel.structures import find_structures
 from trainyard.yard.labels import shard_labels
 
 # Stages whose code shapes the dataset.
@@ -39,7 +40,15 @@ def voxel_settings():
 def structures_digest(wildcards):
     """Stands for the contents of the structures, which count by content, not by time."""
     with errors_for_people():
-        return contents_digest(CONFIG.voxel.inputs.structures, STATE / "cache")
+        files = find_structures(CONFIG.voxel.inputs.structures)
+        return contents_digest(files.values(), STATE / "cache")
+
+
+def plan_digest(wildcards):
+    """Stands for the contents of all that the plan is made from and nobody makes."""
+    if VOXEL_PLAN:
+        return VOXEL_PLAN.plan
+    return contents_digest(input_files(CONFIG.voxel), STATE / "cache")
 
 
 def voxel_summary():
@@ -62,9 +71,8 @@ def voxel_inputs(wildcards):
     files = [str(path) for path in input_files(VOXEL)]
     if CONFIG.voxel.inputs.source == "demo":
         return files
-    made = str(VOXEL.inputs.voxel_file)
-    is_made = CONFIG.voxel.inputs.source == "structures"
-    return [path if is_made and path == made else ancient(path) for path in files]
+    made = f"{RESULTS}/voxel/"
+    return [path if path.startswith(made) else ancient(path) for path in files]
 
 
 def voxel_file(wildcards):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from trainyard.voxel.schema import INVENTORY, MEMBERS, SPLITS
 from trainyard.voxel.settings import VoxelInputSettings, VoxelSettings
 from trainyard.voxel.sizes import OutputBytes, check_disk, total_bytes
 from trainyard.voxel.splits import split_lists
-from trainyard.voxel.structures import find_structures
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import read_json, sha256_file, write_json
 from trainyard.yard.identity import keyed_hash
@@ -118,7 +117,8 @@ def placed(settings: VoxelSettings, *, demo: Path, voxelized: Path) -> VoxelSett
 
     inputs = settings.inputs
     if inputs.source == "structures":
-        inputs = inputs.model_copy(update={"voxel_file": voxelized})
+        own = inputs.aggregated_rmsf_file or [voxelized.with_name("rmsf.csv")]
+        inputs = inputs.model_copy(update={"voxel_file": voxelized, "aggregated_rmsf_file": own})
     elif inputs.source == "demo":
         lists = {f"{split}_split_file": demo / simulated.list_name(split) for split in SPLITS}
         tables = {"voxel_file": demo / simulated.VOXELS, "aggregated_rmsf_file": [demo / simulated.RMSF]}
@@ -126,21 +126,21 @@ def placed(settings: VoxelSettings, *, demo: Path, voxelized: Path) -> VoxelSett
     return settings.model_copy(update={"inputs": inputs})
 
 
-def contents_digest(paths: Sequence[Path], cache: Path) -> str:
-    """Digest of the names and contents of structure files, or of all of them in folders.
+def contents_digest(paths: Iterable[Path], cache: Path) -> str:
+    """Digest of the names and contents of files; those that are not there leave no trace in it.
 
     Contents are read once; while size and time of a file stay as they are, its checksum is taken from the cache.
     """
-    file = cache / "voxel-structures.json"
+    file = cache / "voxel-checksums.json"
     known = _checksums(file)
     found = {}
-    for path in find_structures(paths).values():
+    for path in filter(Path.is_file, paths):
         status = path.stat()
         entry = known.get(str(path), [])
         stamp = [status.st_size, status.st_mtime_ns]
         found[str(path)] = entry if entry[:2] == stamp else [*stamp, sha256_file(path)]
-    if found != known:
-        write_json(file, found)
+    if any(known.get(path) != entry for path, entry in found.items()):
+        write_json(file, {**known, **found})
     told = sorted((Path(path).name, entry[2]) for path, entry in found.items())
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 

@@ -38,7 +38,8 @@ class VoxelInputSettings(Settings):
     )
     aggregated_rmsf_file: list[Path] = Field(
         default_factory=list,
-        description="RMSF tables (CSV): one long table, one wide table (rmsf_320 ...), or one table per temperature.",
+        description="RMSF tables (CSV): one long table, one wide table (rmsf_320 ...), or one table per temperature; with"
+        " structures of mdCATH (.h5) they may be left out.",
     )
     rmsf_unit: Literal["nm", "angstrom"] = Field("nm", description="Unit of the RMSF columns; converted to nm.")
     train_split_file: Path | None = Field(None, description="Domain ids of the train split, one per line, # comments.")
@@ -229,7 +230,7 @@ class VoxelSettings(Settings):
             raise ValueError("inputs.source is 'files': set inputs.voxel_file")
         if inputs.source == "structures" and not inputs.structures:
             raise ValueError("inputs.source is 'structures': set inputs.structures")
-        if not inputs.aggregated_rmsf_file:
+        if not inputs.aggregated_rmsf_file and inputs.source == "files":
             raise ValueError("set inputs.aggregated_rmsf_file")
         if self.plan.split_rule == "lists" and (inputs.train_split_file is None or inputs.val_split_file is None):
             raise ValueError("split_rule is 'lists': set inputs.train_split_file and inputs.val_split_file")

@@ -17,7 +17,7 @@ rule demo_voxel:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=VOXEL.demo.model_dump_json(),
+        settings=VOXEL.demo.model_dump_json(include={"domains", "residues", "seed"}),
         code=CODE["demo_voxel"],
     shell:
         "python -m workflow_scripts.demo_voxel"

@@ -141,6 +141,7 @@ LINES["voxel"] = voxel_targets
 
 with errors_for_people():
     VOXEL = voxel_settings()
+    VOXEL_TRAINING = CONFIG.voxel.training
     VOXEL_PARTS = shard_labels(VOXEL.plan.num_parts)
     VOXEL_INDEX = {part: index for index, part in enumerate(VOXEL_PARTS)}
     VOXEL_STORE_PARTS = [

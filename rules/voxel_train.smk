@@ -15,12 +15,12 @@ rule voxel_train:
         "<benchmarks>/voxel_train.tsv"
     conda:
         "../envs/voxel.yaml"
-    threads: 1
+    threads: VOXEL.train.threads
     resources:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=VOXEL.train.model_dump_json(exclude=VOXEL_NOT_TRAINED),
+        settings=VOXEL_TRAINING.model_dump_json(exclude=VOXEL_NOT_TRAINED),
         code=CODE["voxel_train"],
     shell:
         "python -m workflow_scripts.voxel_train"
@@ -53,12 +53,12 @@ rule voxel_evaluate:
         "<logs>/voxel_evaluate.log",
     conda:
         "../envs/voxel.yaml"
-    threads: 1
+    threads: VOXEL.train.threads
     resources:
         mem_mb=4000,
         runtime=120,
     params:
-        settings=VOXEL.train.model_dump_json(exclude={"enabled"}),
+        settings=VOXEL_TRAINING.model_dump_json(exclude={"enabled"}),
         code=CODE["voxel_evaluate"],
     shell:
         "python -m workflow_scripts.voxel_evaluate"

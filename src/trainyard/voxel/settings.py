@@ -23,6 +23,10 @@ class VoxelDemoSettings(Settings):
     domains: int = Field(12, ge=3, description="Number of simulated protein domains.")
     residues: int = Field(60, ge=20, description="Mean number of residues of a domain.")
     seed: int = Field(11, description="Seed of the simulation.")
+    learning_rate: float = Field(
+        2e-3, gt=0, description="Learning rate where `train.learning_rate` is not set: the demo is small."
+    )
+    num_epochs: int = Field(20, ge=1, description="Most epochs where `train.num_epochs` is not set.")
 
 
 class VoxelInputSettings(Settings):
@@ -220,6 +224,14 @@ class VoxelSettings(Settings):
     plan: VoxelPlanSettings = Field(default_factory=VoxelPlanSettings)
     export: VoxelExportSettings = Field(default_factory=VoxelExportSettings)
     train: VoxelTrainSettings = Field(default_factory=VoxelTrainSettings)
+
+    @property
+    def training(self) -> VoxelTrainSettings:
+        """The training block; in the demo, its own learning rate and epochs stand in for the published ones."""
+        if self.inputs.source != "demo":
+            return self.train
+        own = {key: getattr(self.demo, key) for key in ("learning_rate", "num_epochs")}
+        return self.train.model_copy(update={k: v for k, v in own.items() if k not in self.train.model_fields_set})
 
     @model_validator(mode="after")
     def _inputs_are_named(self) -> VoxelSettings:

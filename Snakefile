@@ -12,23 +12,36 @@ include: "rules/common.smk"
 
 
 pathvars:
-    results=f"results/{CONFIG.run}",
-    logs=f"logs/{CONFIG.run}",
-    benchmarks=f"benchmarks/results/{CONFIG.run}",
+    results=RESULTS,
+    logs=f"{CONFIG.folders.logs}/{CONFIG.run}",
+    benchmarks=f"{CONFIG.folders.benchmarks}/{CONFIG.run}",
 
 
 wildcard_constraints:
+    part=r"\d\d\d\d+-\d\d\d\d+",
     shard=r"\d\d\d\d+-\d\d\d\d+",
     split="train|val|test",
-    selection=r"[A-Za-z0-9_]+",
+    selection=SELECTION_NAME,
 
 
-include: "rules/demo.smk"
-include: "rules/transit.smk"
+if "transit" in CONFIG.lines:
+
+    include: "rules/transit_plan.smk"
+    include: "rules/transit.smk"
+    include: "rules/transit_train.smk"
+    include: "rules/transit_demo.smk"
+
+
+if "voxel" in CONFIG.lines:
+
+    include: "rules/voxel_plan.smk"
+    include: "rules/voxel.smk"
+    include: "rules/voxel_train.smk"
+    include: "rules/voxel_demo.smk"
 
 
 onstart:
-    take_run_lock()
+    take_run_locks()
 
 
 rule all:

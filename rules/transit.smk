@@ -39,7 +39,7 @@ rule transit_plan:
         code=CODE["transit_plan"],
     shell:
         "python -m workflow_scripts.transit_plan"
-        " --settings {params.settings:q} --demo {params.demo:q} --cache {params.cache:q}"
+        " --settings {params.settings:q} --demo {params.demo:q} --cache {params.cache:q} --digest {params.digest}"
         ' --out "$(dirname {output.targets:q})" > {log:q} 2>&1'
 
 
@@ -288,6 +288,7 @@ rule transit_check:
             caption="../docs/captions/check.rst",
         ),
         ledger="<results>/transit/check/ledger.json",
+        dataset="<results>/transit/check/dataset.json",
     log:
         "<logs>/transit_check.log",
     localrule: True
@@ -297,177 +298,10 @@ rule transit_check:
         mem_mb=2000,
         runtime=15,
     params:
-        limit=TRANSIT.plan.max_reject_fraction,
-        num_shards=TRANSIT.plan.num_shards,
+        settings=TRANSIT.model_dump_json(exclude={"select", "train", "report"}),
+        stages=json.dumps({name: CODE[name] for name in TRANSIT_STAGES}),
         code=CODE["transit_check"],
     shell:
         "python -m workflow_scripts.transit_check"
-        ' --transit "$(dirname "$(dirname {output.check:q})")" --num-shards {params.num_shards}'
-        " --max-reject-fraction {params.limit} > {log:q} 2>&1"
-
-
-rule transit_train:
-    """The Keras consumer, trained on the train split and watched on val."""
-    input:
-        train=expand(
-            "<results>/transit/norm/train/norm_train_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        val=expand(
-            "<results>/transit/norm/val/norm_val_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        examples=expand(
-            "<results>/transit/split/aux_tbls/examples_{shard}.parquet",
-            shard=TRANSIT_SHARDS,
-        ),
-        selection=training_selection,
-    output:
-        model="<results>/transit/train/model.keras",
-        summary="<results>/transit/train/model_summary.txt",
-        history="<results>/transit/train/history.csv",
-        facts="<results>/transit/train/train.json",
-    log:
-        "<logs>/transit_train.log",
-    benchmark:
-        "<benchmarks>/transit_train.tsv"
-    conda:
-        "../envs/transit.yaml"
-    threads: 2
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    params:
-        settings=TRANSIT.training.model_dump_json(exclude={"enabled", "selection"}),
-        code=CODE["transit_train"],
-    shell:
-        "python -m workflow_scripts.transit_train"
-        " --train {input.train:q} --val {input.val:q} --examples {input.examples:q} --selection {input.selection:q}"
-        ' --settings {params.settings:q} --out "$(dirname {output.model:q})" > {log:q} 2>&1'
-
-
-rule transit_evaluate:
-    """Predictions and metrics of every split, by disposition and by star."""
-    input:
-        model="<results>/transit/train/model.keras",
-        train=expand(
-            "<results>/transit/norm/train/norm_train_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        val=expand(
-            "<results>/transit/norm/val/norm_val_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        test=expand(
-            "<results>/transit/norm/test/norm_test_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        examples=expand(
-            "<results>/transit/split/aux_tbls/examples_{shard}.parquet",
-            shard=TRANSIT_SHARDS,
-        ),
-        selection=training_selection,
-    output:
-        metrics=report(
-            "<results>/transit/train/res_eval.csv",
-            category="Transit",
-            subcategory="Model",
-            caption="../docs/captions/evaluation.rst",
-        ),
-        dispositions=report(
-            "<results>/transit/train/eval_by_disposition.csv",
-            category="Transit",
-            subcategory="Model",
-            caption="../docs/captions/evaluation.rst",
-        ),
-        stars="<results>/transit/train/eval_by_star.csv",
-        predictions=expand(
-            "<results>/transit/train/preds_{split}.csv", split=["train", "val", "test"]
-        ),
-    log:
-        "<logs>/transit_evaluate.log",
-    conda:
-        "../envs/transit.yaml"
-    threads: 2
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        code=CODE["transit_evaluate"],
-    shell:
-        "python -m workflow_scripts.transit_evaluate"
-        " --model {input.model:q} --train {input.train:q} --val {input.val:q} --test {input.test:q}"
-        " --examples {input.examples:q} --selection {input.selection:q}"
-        ' --out "$(dirname {output.metrics:q})" > {log:q} 2>&1'
-
-
-rule transit_plot_data:
-    """A figure of the dataset, drawn from its shards and tables."""
-    input:
-        figure_inputs,
-    output:
-        report(
-            "<results>/transit/report/{figure}.png",
-            category="Transit",
-            subcategory="Dataset",
-            caption="../docs/captions/figure.rst",
-            labels={"figure": "{figure}"},
-        ),
-    log:
-        "<logs>/transit_plot_data/{figure}.log",
-    wildcard_constraints:
-        figure="windows|masks|class_balance|rejections",
-    conda:
-        "../envs/transit.yaml"
-    resources:
-        mem_mb=1500,
-        runtime=15,
-    params:
-        windows=TRANSIT.report.example_windows,
-        light_curves=TRANSIT.report.light_curves,
-        code=CODE["transit_plot_data"],
-    shell:
-        "python -m workflow_scripts.transit_plot_data"
-        " --figure {wildcards.figure} --inputs {input:q} --windows {params.windows}"
-        " --light-curves {params.light_curves} --out {output:q} > {log:q} 2>&1"
-
-
-rule transit_plot_scores:
-    """Training history, scores by disposition, ROC and precision-recall curves."""
-    input:
-        history="<results>/transit/train/history.csv",
-        predictions=expand(
-            "<results>/transit/train/preds_{split}.csv", split=["train", "val", "test"]
-        ),
-    output:
-        history=report(
-            "<results>/transit/report/history.png",
-            category="Transit",
-            subcategory="Model",
-            caption="../docs/captions/history.rst",
-        ),
-        scores=report(
-            "<results>/transit/report/scores.png",
-            category="Transit",
-            subcategory="Model",
-            caption="../docs/captions/scores.rst",
-        ),
-        curves=report(
-            "<results>/transit/report/curves.png",
-            category="Transit",
-            subcategory="Model",
-            caption="../docs/captions/scores.rst",
-        ),
-    log:
-        "<logs>/transit_plot_scores.log",
-    conda:
-        "../envs/transit.yaml"
-    resources:
-        mem_mb=1500,
-        runtime=15,
-    params:
-        code=CODE["transit_plot_scores"],
-    shell:
-        "python -m workflow_scripts.transit_plot_scores"
-        " --history {input.history:q} --predictions {input.predictions:q}"
-        ' --out "$(dirname {output.history:q})" > {log:q} 2>&1'
+        ' --transit "$(dirname "$(dirname {output.check:q})")"'
+        " --settings {params.settings:q} --code {params.stages:q} > {log:q} 2>&1"

@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+# The first example imports what is heavy, and machines differ: time is no property of the code under test.
+settings.register_profile("trainyard", deadline=None)
+settings.load_profile("trainyard")
 
 
 @pytest.fixture(scope="session")

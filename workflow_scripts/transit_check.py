@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from trainyard.yard.command import run
+from trainyard.yard.command import parse_settings, run
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transit", type=Path, required=True, help="folder of the line")
-    parser.add_argument("--num-shards", type=int, required=True, help="number of shards")
-    parser.add_argument("--max-reject-fraction", type=float, required=True, help="largest part of unusable files")
+    parser.add_argument("--settings", required=True, help="TransitSettings that shaped the dataset, as JSON")
+    parser.add_argument("--code", default="{}", help="digests of the code of the stages, as JSON")
     args = parser.parse_args(argv)
 
     from trainyard.transit.check import check_build
+    from trainyard.transit.settings import TransitSettings
 
-    summary = check_build(args.transit, num_shards=args.num_shards, max_reject_fraction=args.max_reject_fraction)
+    summary = check_build(
+        args.transit, settings=parse_settings(args.settings, TransitSettings), code=json.loads(args.code)
+    )
     print(f"{args.transit}: {summary['examples']} examples of {summary['stars_planned']} stars, all accounted for")
 
 

@@ -13,6 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, help="TransitSettings (inputs, demo, plan, split) as JSON")
     parser.add_argument("--demo", type=Path, required=True, help="folder of the demo's inputs")
     parser.add_argument("--cache", type=Path, help="folder for headers already read")
+    parser.add_argument("--digest", help="digest that the plan must have")
     parser.add_argument("--out", type=Path, required=True, help="folder of the plan")
     args = parser.parse_args(argv)
 
@@ -20,7 +21,8 @@ def main(argv: list[str] | None = None) -> None:
     from trainyard.transit.planfiles import write_plan
     from trainyard.transit.settings import TransitSettings
 
-    plan = load_plan(parse_settings(args.settings, TransitSettings), args.demo, cache=args.cache)
+    settings = parse_settings(args.settings, TransitSettings)
+    plan = load_plan(settings, args.demo, cache=args.cache, digest=args.digest)
     write_plan(plan, args.out)
     print(f"{args.out}: {len(plan.stars)} stars in {plan.num_shards} shards")
 

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ PATIENCE_S = 240
 STARS = DemoSettings(stars=8, sectors=1, days=6.0, stamp=5)
 CONFIG: Mapping[str, Any] = {
     "run": "t",
+    "lines": ["transit"],
     "transit": {
         "inputs": {
             "source": "archive",
@@ -158,10 +159,12 @@ class Workspace:
     code: Path
     bytecode: Path
     started: list[Running] = field(default_factory=list)
+    config: Mapping[str, Any] = field(default_factory=lambda: CONFIG)
+    target: str = "transit_data"
 
     def configure(self, changes: Mapping[str, Any] | None = None) -> Workspace:
         """Write the configuration, some of its values changed."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(CONFIG, changes or {})))
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(self.config, changes or {})))
         return self
 
     def snakemake(self, *arguments: str) -> Outcome:
@@ -174,13 +177,13 @@ class Workspace:
 
     def build(self, *arguments: str, cores: int = 4) -> Outcome:
         """Build the dataset; fails if Snakemake does."""
-        outcome = self.snakemake("--cores", str(cores), *arguments, "transit_data")
+        outcome = self.snakemake("--cores", str(cores), *arguments, self.target)
         assert outcome.code == 0, outcome.text
         return outcome
 
-    def dry_run(self, *arguments: str, target: str = "transit_data") -> Outcome:
+    def dry_run(self, *arguments: str, target: str | None = None) -> Outcome:
         """What Snakemake would do; fails if Snakemake does."""
-        outcome = self.snakemake("-n", *arguments, target)
+        outcome = self.snakemake("-n", *arguments, target or self.target)
         assert outcome.code == 0, outcome.text
         return outcome
 
@@ -206,11 +209,13 @@ class Workspace:
     def copy(self, folder: Path, *, code: Path | None = None) -> Workspace:
         """The same folder at another place, with all dates and all of Snakemake's records."""
         shutil.copytree(self.folder, folder)
-        return Workspace(folder, code or self.code, self.bytecode, self.started)
+        return replace(self, folder=folder, code=code or self.code)
 
     def files(self, pattern: str = "results/**/*") -> list[Path]:
         """Files below the folder, hidden ones too."""
-        return sorted(path for path in self.folder.glob(pattern) if path.is_file())
+        found = (path for path in self.folder.glob(pattern) if path.is_file())
+        # The lock of the results names the process that held it last.
+        return sorted(path for path in found if ".trainyard" not in path.parts)
 
     def sha256(self, pattern: str = "results/**/*") -> dict[str, str]:
         """Digest of every file, by its path in the folder."""
@@ -303,19 +308,31 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_workspace(code: Path, archive: Path, bytecode: Path) -> Iterator[Callable[[Path], Workspace]]:
+def open_workspace(code: Path, bytecode: Path) -> Iterator[Callable[[Path, Mapping[str, Any], str], Workspace]]:
+    """Opens a folder to build in, with a configuration and a target; runs that are left are stopped in the end."""
+    opened: list[Workspace] = []
+
+    def make(folder: Path, config: Mapping[str, Any], target: str) -> Workspace:
+        opened.append(Workspace(folder, code, bytecode, config=config, target=target).configure())
+        return opened[-1]
+
+    yield make
+    for workspace in opened:
+        for run in workspace.started:
+            run.stop()
+
+
+@pytest.fixture(scope="session")
+def make_workspace(
+    open_workspace: Callable[[Path, Mapping[str, Any], str], Workspace], archive: Path
+) -> Callable[[Path], Workspace]:
     """Makes a folder with the archive in it and the usual configuration."""
-    made: list[Workspace] = []
 
     def make(folder: Path) -> Workspace:
         shutil.copytree(archive, folder / "in")
-        made.append(Workspace(folder, code, bytecode).configure())
-        return made[-1]
+        return open_workspace(folder, CONFIG, "transit_data")
 
-    yield make
-    for workspace in made:
-        for run in workspace.started:
-            run.stop()
+    return make
 
 
 @pytest.fixture

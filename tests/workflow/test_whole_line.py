@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="training needs TensorFlow")
 
-RESULTS = "my results"
+RESULTS = "my results/t"
 DEMO = {
     "inputs": None,
     "demo": {"stars": 12, "sectors": 1, "days": 6.0, "stamp": 5},
@@ -31,7 +31,7 @@ REPORT = ("class_balance", "rejections", "windows", "masks", "history", "scores"
 @pytest.fixture(scope="module")
 def demo(make_workspace: Callable[[Path], Workspace], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = make_workspace(tmp_path_factory.mktemp("demo") / "work")
-    workspace.configure({"transit": DEMO, "pathvars": {"results": RESULTS}})
+    workspace.configure({"transit": DEMO, "folders": {"results": "my results"}})
     outcome = workspace.snakemake("--cores", "4")
     assert outcome.code == 0, outcome.text
     return workspace

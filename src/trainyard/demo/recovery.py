@@ -13,6 +13,7 @@ import numpy as np
 
 from trainyard.demo.transit_truth import EXPECTED
 from trainyard.transit.schema import EXAMPLES
+from trainyard.transit.settings import TransitSettings
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.files import atomic_path, read_json, write_text
 
@@ -20,9 +21,6 @@ MATCH_DAYS = 0.1
 MIN_RECOVERED = 0.95
 MIN_DEPTH_PPM = 2000.0
 MAX_DEPTH_ERROR = 0.15
-
-EXEMPLIFIED = ("EB", "KP", "CP", "NTP", "NEB", "NPC")
-"""Dispositions that become examples by default."""
 
 _COLUMNS = (
     *("event", "target_id", "disposition", "period_days", "duration_hours"),
@@ -36,9 +34,20 @@ Place = tuple[int, int]
 """Target and sector."""
 
 
-def recovery(
-    truth_path: Path, examples_paths: Sequence[Path], *, dispositions: Sequence[str] = EXEMPLIFIED
-) -> list[Row]:
+def is_comparable(settings: TransitSettings) -> bool:
+    """Whether the demo's expectations hold: they are those of the default rules for stars, events and windows."""
+    free = {"num_shards", "max_reject_fraction"}
+    default = TransitSettings()
+    return (
+        settings.plan.model_dump(exclude=free) == default.plan.model_dump(exclude=free)
+        and settings.build.windows == default.build.windows
+        and settings.build.masks == default.build.masks
+        and settings.build.light_curves.quality_bitmask == default.build.light_curves.quality_bitmask
+        and settings.build.images.images != "require"
+    )
+
+
+def recovery(truth_path: Path, examples_paths: Sequence[Path], *, dispositions: Sequence[str]) -> list[Row]:
     """Compare the in-transit windows of a build with the planted events.
 
     A window and a mid-time of the same star and sector match when they are closest to each other, within 0.1 d.
@@ -116,11 +125,7 @@ def check_recovery(rows: Sequence[Row]) -> None:
 
 
 def write_recovery(rows: Sequence[Row], *, csv_path: Path, png_path: Path) -> None:
-    """Write the comparison as a table and as a plot, then check it.
-
-    Raises:
-        IntegrityError: See `check_recovery`; the files are written all the same.
-    """
+    """Write the comparison as a table and as a plot."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -128,7 +133,6 @@ def write_recovery(rows: Sequence[Row], *, csv_path: Path, png_path: Path) -> No
     write_text(csv_path, text.getvalue())
     with atomic_path(png_path) as part:
         _plot(rows, part)
-    check_recovery(rows)
 
 
 def _planted(truth_path: Path, dispositions: Sequence[str]) -> list[dict[str, Any]]:

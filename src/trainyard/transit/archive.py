@@ -18,6 +18,8 @@ _SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 _MIN_CADENCE_DAYS = 100 / 86400
 """Shorter cadences are the 20-second and 1-minute products; the line is built for 2 minutes and longer."""
 _CACHE_VERSION = 2
+_SAVE_EVERY = 20_000
+"""Headers between two savings; reading them from a network file system takes a minute or more."""
 """To be raised with every change of what is read from headers."""
 
 
@@ -95,10 +97,10 @@ def index_files(found: Sequence[Found], *, quarantine: Sequence[str], cache: Pat
         stamp = [item.size, item.changed_ns]
         cached = known.get(item.path)
         entries[item.path] = cached if cached is not None and cached[:2] == stamp else [*stamp, _examine(item)]
-    read = {path: entry for path, entry in entries.items() if "reason" not in entry[2]}
-    if cache is not None and _stamps(read) != _stamps(known):
-        # json writes and reads NaN, which is how a header without magnitude comes out.
-        write_text(cache, json.dumps({"version": _CACHE_VERSION, "files": read}))
+        if cache is not None and len(entries) % _SAVE_EVERY == 0:
+            _save_cache(cache, {**known, **entries}, known)
+    if cache is not None:
+        _save_cache(cache, entries, known)
     records: list[FileRecord] = []
     rejected: list[tuple[str, Reason, str]] = []
     for path, (_, _, outcome) in entries.items():
@@ -128,6 +130,14 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
                         yield entry
         except OSError as error:
             raise InputError(f"{here}: this archive folder cannot be listed: {error.strerror}") from error
+
+
+def _save_cache(cache: Path, entries: dict[str, list[Any]], known: dict[str, list[Any]]) -> None:
+    """Keep what was read, where it is news."""
+    read = {path: entry for path, entry in entries.items() if "reason" not in entry[2]}
+    if _stamps(read) != _stamps(known):
+        # json writes and reads NaN, which is how a header without magnitude comes out.
+        write_text(cache, json.dumps({"version": _CACHE_VERSION, "files": read}))
 
 
 def _load_cache(cache: Path | None) -> dict[str, list[Any]]:

@@ -37,17 +37,25 @@ class PlanSummary:
     """Bytes of input files of each shard."""
 
 
-def load_plan(settings: TransitSettings, demo_folder: Path, *, cache: Path | None) -> Plan:
+def load_plan(settings: TransitSettings, demo_folder: Path, *, cache: Path | None, digest: str | None = None) -> Plan:
     """Plan the configured catalogue.
 
     Args:
         settings: The line's settings.
         demo_folder: Folder that the demo's inputs are, or will be, written to.
         cache: Folder for headers already read; None: read all.
+        digest: Digest of the plan that the other jobs of the run follow; None: none does.
+
+    Raises:
+        InputError: The catalogue cannot be planned, or it has changed since the run began.
     """
     if settings.inputs.source == "demo":
-        return _plan(settings, demo_catalogue(settings, demo_folder))
-    return _plan(settings, _archive_catalogue(settings, _listing(settings.inputs), cache))
+        plan = _plan(settings, demo_catalogue(settings, demo_folder))
+    else:
+        plan = _plan(settings, _archive_catalogue(settings, _listing(settings.inputs), cache))
+    if digest not in (None, plan.digest):
+        raise InputError("the TCE table or the archive has changed since this run began; give the same command again")
+    return plan
 
 
 def plan_summary(

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard import __version__
 from trainyard.transit import naming
+from trainyard.transit.lightcurves import default_bitmask
 from trainyard.transit.planfiles import FILES, TARGETS, TCES
 from trainyard.transit.reasons import Reason
 from trainyard.transit.schema import SPLIT_EXAMPLES, SPLITS
+from trainyard.transit.settings import TransitSettings
 from trainyard.transit.split import check_disjoint
 from trainyard.transit.star import SPARE
 from trainyard.yard.errors import IntegrityError, LeakageError
-from trainyard.yard.files import atomic_open, read_json, write_json
+from trainyard.yard.files import read_json, write_json
 from trainyard.yard.ledger import Ledger
 from trainyard.yard.receipts import Receipt, read_receipt
 
@@ -26,30 +28,33 @@ FAULTS = frozenset({Reason.UNEXPECTED, Reason.UNREADABLE, Reason.EMPTY_FILE, Rea
 """Reasons that speak of broken inputs or of a defect, not of a rule of the science."""
 
 
-def check_build(base: Path, *, num_shards: int, max_reject_fraction: float) -> dict[str, Any]:
-    """Check a finished dataset and write `check/check.json`, `check/ledger.json` and `check/rejects.csv`.
+def check_build(base: Path, *, settings: TransitSettings, code: Mapping[str, str]) -> dict[str, Any]:
+    """Check a finished dataset and write `check/check.json`, `ledger.json`, `rejects.csv` and `dataset.json`.
 
     Args:
         base: Folder of the line, with `plan`, `raw`, `split` and `norm`.
-        num_shards: Number of shards.
-        max_reject_fraction: Largest part of the files that may be unusable.
+        settings: Settings that shaped the dataset; they stand in `dataset.json`.
+        code: Digests of the code of its stages; they stand there too.
 
     Raises:
-        IntegrityError: Items were lost, counts of files and tables differ, ids repeat, or too many files are unusable.
+        IntegrityError: Shards of an earlier plan lie there, items were lost, counts of files and tables differ, ids
+            repeat, or too many files are unusable.
         LeakageError: A star, or stars of one blend, stand in two splits, or in another split than planned.
     """
+    num_shards = settings.plan.num_shards
     ledger = _merged_ledger(base, num_shards)
     ledger.check()
     tables = [naming.examples_tbl(shard, num_shards) for shard in range(1, num_shards + 1)]
     examples = SPLIT_EXAMPLES.read_all([base / "split" / "aux_tbls" / name for name in tables])
     targets = TARGETS.read(base / "plan" / "targets.parquet")
+    refuse_strays(base, num_shards)
     _check_ledger(base / "plan", ledger, examples)
     _check_counts(base, examples, num_shards)
     _check_unique(examples)
     stars = check_disjoint([examples])
     _check_groups(targets)
     _check_assignment(examples, targets)
-    _check_rejects(ledger, max_reject_fraction)
+    _check_rejects(ledger, settings.plan.max_reject_fraction)
     summary = {
         "examples": examples.num_rows,
         "examples_by_split": {split: _count(examples, "split", split) for split in SPLITS},
@@ -60,13 +65,49 @@ def check_build(base: Path, *, num_shards: int, max_reject_fraction: float) -> d
         "ledger": ledger.to_dict()["kinds"],
     }
     _write(base / "check", ledger, summary)
+    write_json(base / "check" / "dataset.json", _provenance(settings, code, summary))
     return summary
+
+
+def _provenance(settings: TransitSettings, code: Mapping[str, str], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """How a dataset came to be: with it and the inputs it can be built again."""
+    bits = settings.build.light_curves.quality_bitmask
+    missions: tuple[Literal["TESS"], Literal["Kepler"]] = ("TESS", "Kepler")
+    return {
+        "trainyard": __version__,
+        "versions": {name: version(name) for name in ("numpy", "scipy", "pyarrow", "astropy", "wotan")},
+        "settings": settings.model_dump(mode="json", exclude={"select", "train", "report"}),
+        "code": dict(code),
+        "quality_bitmask": {name: default_bitmask(name) if bits == "default" else bits for name in missions},
+        "counts": dict(summary),
+    }
 
 
 def _merged_ledger(base: Path, num_shards: int) -> Ledger:
     paths = [base / "plan" / "ledger.json"]
     paths += [base / "raw" / naming.ledger(shard, num_shards) for shard in range(1, num_shards + 1)]
     return Ledger.merge([Ledger.from_dict(read_json(path), Reason) for path in paths])
+
+
+def refuse_strays(base: Path, num_shards: int) -> None:
+    """Who reads all `*.tfrecord` of a folder must not meet those of an earlier number of shards.
+
+    Raises:
+        IntegrityError: Such shards are there.
+    """
+    folders = ["raw", "split", "norm", "select"]
+    strays = [
+        path
+        for folder in folders
+        for path in sorted((base / folder).rglob("*_shard_*.tfrecord"))
+        if not path.stem.endswith(f"-{num_shards:04d}")
+    ]
+    if strays:
+        raise IntegrityError(
+            f"{len(strays)} shards of another transit.plan.num_shards than {num_shards} are there, first {strays[0]};"
+            f" set num_shards back, give this run another name, or delete them:"
+            f" rm -r {' '.join(str(base / folder) for folder in folders)}"
+        )
 
 
 def _check_ledger(plan: Path, ledger: Ledger, examples: pa.Table) -> None:
@@ -149,12 +190,6 @@ def _true(values: pa.ChunkedArray) -> int:
 
 
 def _write(folder: Path, ledger: Ledger, summary: dict[str, Any]) -> None:
-    rows: Sequence[dict[str, str]] = ledger.rejections
-    with atomic_open(folder / "rejects.csv") as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.DictWriter(text, ["kind", "item", "reason", "detail"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text.detach()
+    ledger.write_csv(folder / "rejects.csv")
     write_json(folder / "ledger.json", ledger.to_dict())
     write_json(folder / "check.json", summary)

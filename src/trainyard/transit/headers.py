@@ -1,7 +1,7 @@
 """What a light-curve or target pixel file is, read from its first two FITS headers.
 
 File names are not trusted: a file is known by its header cards, its kind by its columns. Reading the data is left to
-`trainyard.transit.lightcurves` and `trainyard.transit.images`; here a file of any size costs about a millisecond.
+`trainyard.transit.lightcurves` and `trainyard.transit.pixels`; here a file of any size costs about a millisecond.
 """
 
 from __future__ import annotations

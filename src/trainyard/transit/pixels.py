@@ -33,7 +33,10 @@ _COLUMNS: dict[str, tuple[type[np.generic], int]] = {
 _BLOCK_ROWS = 256
 
 # Everything that astropy, numpy and zlib raise on files that are cut, empty, overwritten, or of another kind.
-_UNREADABLE = (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, zlib.error, fits.VerifyError)
+_UNREADABLE = (
+    *(OSError, EOFError, AttributeError, KeyError, IndexError, TypeError, ValueError),
+    *(zlib.error, fits.VerifyError),
+)
 
 # TESS drops the highest and the lowest of every ten exposures against cosmic rays, on board and for cadences longer
 # than 20 s; files say so in CRMITEN and CRBLKSZ.

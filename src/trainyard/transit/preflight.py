@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -13,6 +14,8 @@ from trainyard.transit.settings import TransitSettings
 from trainyard.transit.tces import DISPOSITIONS, QUIET
 from trainyard.yard.errors import ConfigError
 
+SELECTION_NAME = r"[A-Za-z0-9_]+"
+
 
 def problems(settings: TransitSettings) -> list[str]:
     """Mistakes that are no matter of types and bounds, one line each.
@@ -20,7 +23,18 @@ def problems(settings: TransitSettings) -> list[str]:
     Found are conditions that do not fit the example table, dispositions that do not exist, and model inputs or metrics
     that are not allowed. Files are not looked at: a dry run does that.
     """
-    return [*_unknown_dispositions(settings), *_broken_conditions(settings), *_broken_training(settings)]
+    return [
+        *_odd_names(settings),
+        *_unknown_dispositions(settings),
+        *_broken_conditions(settings),
+        *_broken_training(settings),
+    ]
+
+
+def _odd_names(settings: TransitSettings) -> Iterator[str]:
+    for name in settings.select:
+        if not re.fullmatch(SELECTION_NAME, name, re.ASCII):
+            yield f"transit.select: {name!r} names files, so it may hold letters, digits and _ only"
 
 
 def _unknown_dispositions(settings: TransitSettings) -> Iterator[str]:

@@ -94,13 +94,16 @@ def _stop(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def use_own_python() -> None:
-    """Put the folder of this interpreter first on PATH, for the commands of rules.
+def use_own_python(repository: Path) -> None:
+    """Put the folder of this interpreter first on PATH, and the repository on PYTHONPATH, for the commands of rules.
 
     Jobs then run the Python that runs Snakemake, also when its environment was never activated; with `--sdm conda`
-    the environment of the rule still comes first.
+    the environment of the rule still comes first, and finds the package in the repository.
     """
     own = str(Path(sys.executable).parent)
     paths = os.environ.get("PATH", "").split(os.pathsep)
     if paths[0] != own:
         os.environ["PATH"] = os.pathsep.join([own, *paths])
+    source = [str(repository / "src"), str(repository)]
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path not in source]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*source, *known])

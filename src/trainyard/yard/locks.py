@@ -21,8 +21,8 @@ class RunLock:
     The file stays where it is: its existence means nothing, only the kernel's lock on it does.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".trainyard" / "run.lock"
+    def __init__(self, folder: Path, name: str = "run") -> None:
+        self.path = folder / ".trainyard" / f"{name}.lock"
         self._descriptor: int | None = None
 
     def acquire(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_stars import make_tce
 
@@ -60,7 +60,6 @@ def test_quiet_stars_and_stars_without_place_are_groups_of_their_own():
     assert groups == {5: 5, 4: 4}
 
 
-@settings(deadline=None)
 @given(st.floats(0, 360), st.floats(-89, 89), st.floats(0, 2 * np.pi), st.floats(1, 100))
 def test_distances_of_directions_are_those_on_the_sky(ra, dec, angle, arcsec):
     step = arcsec * ARCSEC

@@ -14,7 +14,7 @@ from trainyard.transit.plan import Plan, PlannedStar
 from trainyard.transit.planfiles import TARGETS, write_plan
 from trainyard.transit.reasons import Reason
 from trainyard.transit.schema import SPLIT_EXAMPLES
-from trainyard.transit.settings import BuildSettings, PlanSettings
+from trainyard.transit.settings import BuildSettings, PlanSettings, TransitSettings
 from trainyard.transit.split import split_shard
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
 from trainyard.yard.files import read_json, write_json
@@ -52,7 +52,8 @@ class Dataset:
             write_receipt(norm, records=table["split"].to_pylist().count(split))
 
     def check(self, limit=0.5):
-        return check_build(self.base, num_shards=2, max_reject_fraction=limit)
+        settings = TransitSettings.model_validate({"plan": {"num_shards": 2, "max_reject_fraction": limit}})
+        return check_build(self.base, settings=settings, code={"transit_plan": "abc"})
 
     def rewrite_examples(self, change, shard=1):
         path = self.base / "split" / "aux_tbls" / naming.examples_tbl(shard, 2)
@@ -97,6 +98,14 @@ def test_a_complete_dataset_passes_and_is_summed_up(dataset):
     assert all(row["reason"] in list(Reason) for row in rejects)
 
 
+def test_a_dataset_says_how_it_came_to_be(dataset):
+    dataset.check()
+    told = read_json(dataset.base / "check" / "dataset.json")
+    assert told["settings"]["plan"]["num_shards"] == 2
+    assert told["quality_bitmask"] == {"TESS": 17087, "Kepler": 1130799}
+    assert told["code"] == {"transit_plan": "abc"}
+
+
 def test_too_many_unusable_files_fail_the_build_and_are_named(dataset):
     assert dataset.check(limit=0.2)
     with pytest.raises(IntegrityError, match=r"1 of 5 files could not be used.*gone\.fits"):
@@ -123,6 +132,12 @@ def test_a_shard_that_has_changed_fails_the_build(dataset):
     path = dataset.base / "norm" / "train" / naming.norm_shard("train", 1, 2)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(IntegrityError, match=r"norm_train_shard_0001-0002\.tfrecord: has \d+ bytes"):
+        dataset.check()
+
+
+def test_shards_of_another_number_fail_the_build(dataset):
+    (dataset.base / "norm" / "val" / "norm_val_shard_0001-0004.tfrecord").touch()
+    with pytest.raises(IntegrityError, match=r"1 shards of another transit.plan.num_shards than 2.*0001-0004"):
         dataset.check()
 
 

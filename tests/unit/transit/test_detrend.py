@@ -232,7 +232,7 @@ def test_a_handful_of_cadences_is_divided_by_its_median(knobs, n):
     assert run(prepared(time, np.full(n, 7.0)), **knobs).flux == pytest.approx(1.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     which=st.sampled_from(FILTERS),
     window=st.sampled_from([0.02, 0.3, 1.2, 5.0]),

@@ -95,7 +95,7 @@ ephemerides = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ephemerides, max_size=7), st.randoms(use_true_random=False))
 def test_clusters_depend_on_the_tces_alone_and_hold_each_of_them_once(rows, rng: random.Random):
     tces = [make_tce(f"7-{k}-S1", **row) for k, row in enumerate(rows, start=1)]
@@ -133,7 +133,6 @@ def test_a_member_that_is_exemplified_represents_an_event_before_a_stronger_one(
     assert event.event_id == "7-2-S1"
 
 
-@settings(deadline=None)
 @given(epoch=st.floats(0, 3000), period=st.floats(0.3, 300), start=st.floats(1000, 2000), length=st.floats(0.1, 40))
 def test_predictions_are_all_mid_times_in_the_data(epoch, period, start, length):
     tce = make_tce(epoch=epoch, period=period)
@@ -169,7 +168,7 @@ def test_members_that_are_not_exemplified_agree_but_predict_nothing():
     assert [(p.time, [tce.uid for tce in p.agreeing]) for p in found] == [(1501.0, ["7-1-S1", "7-2-S1"])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(ephemerides, min_size=1, max_size=6))
 def test_no_two_windows_of_an_event_lie_within_a_duration(rows):
     for event in cluster([make_tce(f"7-{k}-S1", **row) for k, row in enumerate(rows)], PLAN):

@@ -183,7 +183,7 @@ def whole_file(tmp_path_factory):
     return write_curve(tmp_path_factory.mktemp("whole") / "a.fits", checksum=True)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_overwritten_in_the_headers_gives_facts_or_an_input_error(whole_file, tmp_path, data):
     content = bytearray(whole_file.read_bytes())

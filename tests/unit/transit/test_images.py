@@ -271,7 +271,7 @@ def test_pixels_without_neighbours_become_zero_or_the_faintest_flux():
     assert filled[:, 2, 2].tolist() == [0.0, 4.0, 0.0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), ny=st.integers(1, 30), nx=st.integers(1, 30), center_target=st.booleans())
 def test_any_stamp_gives_finite_images_of_the_published_size(data, ny, nx, center_target):
     values = st.one_of(st.floats(-1e6, 1e8, width=32), st.sampled_from([np.nan, -1.0, 0.0]))
@@ -290,7 +290,7 @@ def test_any_stamp_gives_finite_images_of_the_published_size(data, ny, nx, cente
     assert inside or not center_target
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(half=st.tuples(st.integers(0, 10), st.integers(0, 10)), data=st.data())
 def test_a_star_is_under_its_marker_wherever_it_shows(half, data):
     ny, nx = 2 * half[0] + 1, 2 * half[1] + 1

@@ -94,7 +94,7 @@ def test_where_keeps_and_drop_removes_what_they_describe():
     assert reasons(selection) == {"a": "", "b": "where", "c": "drop"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, SETTINGS)
 def test_every_example_is_kept_or_has_one_reason(rows, chosen):
     selection = select(SPLIT_EXAMPLES.table(rows), "s", chosen, seed=1)
@@ -105,7 +105,7 @@ def test_every_example_is_kept_or_has_one_reason(rows, chosen):
     assert sum(selection.counts.column("examples").to_pylist()) == len(rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, SETTINGS, st.randoms())
 def test_the_order_of_the_rows_changes_nothing(rows, chosen, random):
     shuffled = random.sample(rows, len(rows))
@@ -114,7 +114,7 @@ def test_the_order_of_the_rows_changes_nothing(rows, chosen, random):
     assert (a.table, a.counts, a.balance) == (b.table, b.counts, b.balance)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, SETTINGS)
 def test_limits_hold(rows, chosen):
     chosen_rows = [r for r in rows if r["uid"] in kept(select(SPLIT_EXAMPLES.table(rows), "s", chosen, seed=1))]

@@ -173,7 +173,7 @@ def test_a_star_in_two_splits_is_leakage(tmp_path):
         check_disjoint([SPLIT_EXAMPLES.read(files["examples"]) for files in (a, b)])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=12))
 def test_every_record_arrives_once(tmp_path_factory, targets):
     folder = tmp_path_factory.mktemp("split")

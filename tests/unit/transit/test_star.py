@@ -64,7 +64,7 @@ def whole(curve, tce, time):
     return curve.good[window].mean() > 0.85 and curve.good[centre].mean() > 0.85
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     period=st.floats(0.7, 4.0),
     phase=st.floats(0, 1),

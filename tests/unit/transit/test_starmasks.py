@@ -32,7 +32,7 @@ def mids(tce, offset=0.0):
     return [mid + offset for mid in mid_times(tce, TIME[0] - 20, TIME[-1] + 20)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     other=st.floats(1.5, 6.0),
     this=st.floats(1.5, 6.0),

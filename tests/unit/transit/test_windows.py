@@ -162,7 +162,7 @@ def test_windows_that_leave_the_data_or_hold_none_are_refused():
     assert hole.cut(time[1100], DAYS, in_transit=True) is Reason.NO_CADENCE_IN_CENTER
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(0, 1400), st.integers(1, 120)), max_size=4),
     st.sampled_from([0.03, 0.1, 0.2]),
@@ -186,7 +186,7 @@ def test_windows_with_a_marked_cadence_are_found():
     assert np.array_equal(found, np.abs(time - time[3000]) <= 2.5 * DAYS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     n=st.integers(0, 400),
     wanted=st.integers(0, 8),
@@ -311,7 +311,6 @@ def test_any_number_of_cadences_becomes_the_points_asked_for(resampling, n, poin
     assert (found.quality == 1).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(1e-4, 1), min_size=1, max_size=40), st.integers(2, 60))
 def test_nearest_is_nearest(steps, points):
     time = 1500 + np.cumsum(steps)

@@ -22,7 +22,6 @@ VALUES = st.one_of(
 
 
 @given(st.dictionaries(st.text(max_size=8), VALUES, max_size=6))
-@settings(deadline=None)
 def test_features_survive_a_round_trip(features: dict[str, Any]) -> None:
     decoded = decode_example(encode_example(features))
     assert list(decoded) == sorted(features)
@@ -36,7 +35,7 @@ def test_features_survive_a_round_trip(features: dict[str, Any]) -> None:
 
 
 @given(st.permutations(["a", "b", "c", "ä", "aa"]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_order_of_the_features_does_not_change_the_bytes(order: list[str]) -> None:
     assert encode_example({name: name for name in order}) == encode_example({n: n for n in sorted(order)})
 
@@ -80,7 +79,6 @@ def test_bytes_that_are_no_example_are_refused() -> None:
 
 
 @given(st_np.arrays(np.float32, st_np.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)))
-@settings(deadline=None)
 def test_tensors_survive_a_round_trip(array: np.ndarray[Any, np.dtype[np.float32]]) -> None:
     decoded = decode_tensor(encode_tensor(array))
     assert decoded.dtype == np.float32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard.yard.identity import bucket, generator, keyed_hash, unit_interval
@@ -13,13 +13,11 @@ PARTS = st.lists(st.text(max_size=5), max_size=4)
 
 
 @given(PARTS, PARTS)
-@settings(deadline=None)
 def test_different_parts_hash_differently(first: list[str], second: list[str]) -> None:
     assert (keyed_hash(*first) == keyed_hash(*second)) == (first == second)
 
 
 @given(st.text(max_size=6), st.integers(0, 6), st.integers(0, 6))
-@settings(deadline=None)
 def test_where_a_text_is_cut_matters(text: str, first: int, second: int) -> None:
     cuts = (text[:first], text[first:]), (text[:second], text[second:])
     assert (keyed_hash(*cuts[0]) == keyed_hash(*cuts[1])) == (cuts[0] == cuts[1])
@@ -55,7 +53,6 @@ def test_unit_interval_is_uniform() -> None:
 
 
 @given(st.integers(0, 10**12), st.integers(1, 1000))
-@settings(deadline=None)
 def test_bucket_is_in_range_and_repeatable(item: int, n: int) -> None:
     assert 0 <= bucket(item, n, salt="s") < n
     assert bucket(item, n, salt="s") == bucket(str(item), n, salt="s")

@@ -6,7 +6,7 @@ import json
 from enum import StrEnum
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard.yard.errors import IntegrityError
@@ -33,7 +33,6 @@ def ledger_of(fates: list[tuple[str, Reason | None]], limit: int = 1000) -> Ledg
 
 
 @given(FATES)
-@settings(deadline=None)
 def test_complete_ledgers_add_up(fates: list[tuple[str, Reason | None]]) -> None:
     ledger = ledger_of(fates)
     ledger.check()
@@ -44,14 +43,12 @@ def test_complete_ledgers_add_up(fates: list[tuple[str, Reason | None]]) -> None
 
 
 @given(FATES)
-@settings(deadline=None)
 def test_ledger_survives_json(fates: list[tuple[str, Reason | None]]) -> None:
     data = ledger_of(fates).to_dict()
     assert Ledger.from_dict(json.loads(json.dumps(data)), Reason).to_dict() == data
 
 
 @given(FATES, FATES)
-@settings(deadline=None)
 def test_merged_counts_are_the_sums(
     first: list[tuple[str, Reason | None]], second: list[tuple[str, Reason | None]]
 ) -> None:

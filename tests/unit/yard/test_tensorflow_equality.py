@@ -77,7 +77,7 @@ def test_example_has_the_bytes_that_tensorflow_gives() -> None:
         max_size=6,
     )
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_example_has_the_bytes_that_tensorflow_gives(features: dict[str, Any]) -> None:
     assert encode_example(features) == by_tensorflow(features)
 
@@ -95,7 +95,7 @@ def test_examples_of_tensorflow_are_decoded() -> None:
 
 
 @given(st_np.arrays(np.float32, st_np.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_tensor_has_the_bytes_that_tensorflow_gives(array: Any) -> None:
     serialized = tf.io.serialize_tensor(array).numpy()
     assert encode_tensor(array) == serialized

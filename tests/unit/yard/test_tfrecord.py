@@ -13,7 +13,7 @@ from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.tfrecord import RecordWriter, read_at, read_records, record_index
 
 RECORDS = st.lists(st.binary(max_size=40), min_size=1, max_size=5)
-shared_folder = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def serialized(records: list[bytes]) -> bytes:

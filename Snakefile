@@ -18,6 +18,7 @@ pathvars:
 
 
 wildcard_constraints:
+    batch=r"\d\d\d\d\d+",
     part=r"\d\d\d\d+-\d\d\d\d+",
     shard=r"\d\d\d\d+-\d\d\d\d+",
     split="train|val|test",
@@ -38,6 +39,13 @@ if "voxel" in CONFIG.lines:
     include: "rules/voxel.smk"
     include: "rules/voxel_train.smk"
     include: "rules/voxel_demo.smk"
+
+
+if "splice" in CONFIG.lines:
+
+    include: "rules/splice_plan.smk"
+    include: "rules/splice.smk"
+    include: "rules/splice_demo.smk"
 
 
 onstart:

@@ -12,6 +12,7 @@ from trainyard.voxel.catalogue import (
 from trainyard.voxel.parts import part_name
 from trainyard.voxel.settings import EVALUATION_KEYS, VoxelSettings
 from trainyard.voxel.structures import find_structures
+from trainyard.yard.contents import contents_digest
 from trainyard.yard.labels import shard_labels
 
 # Stages whose code shapes the dataset.
@@ -30,7 +31,7 @@ VOXEL_NOT_TRAINED = {"enabled", *EVALUATION_KEYS}
 
 def voxel_settings():
     """The settings, with the inputs where earlier rules put them."""
-    return placed(
+    return voxel_placed(
         CONFIG.voxel,
         demo=Path(RESULTS, "demo", "voxel"),
         voxelized=Path(RESULTS, "voxel", "voxelized.hdf5"),

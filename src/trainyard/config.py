@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from trainyard.splice.settings import SpliceSettings
 from trainyard.transit.settings import TransitSettings
 from trainyard.voxel.settings import VoxelSettings
 from trainyard.yard.config import read_yaml, validation_errors
 from trainyard.yard.errors import ConfigError
 from trainyard.yard.settings import Settings
 
-Line = Literal["transit", "voxel"]
+Line = Literal["transit", "voxel", "splice"]
 
 
 class Folders(Settings):
@@ -33,6 +34,7 @@ class Config(Settings):
     )
     lines: list[Line] = Field(["transit"], description="Lines that `snakemake all` builds.")
     transit: TransitSettings = Field(default_factory=TransitSettings, description="The transit line.")
+    splice: SpliceSettings = Field(default_factory=SpliceSettings, description="The splice line.")
     voxel: VoxelSettings = Field(default_factory=VoxelSettings, description="The voxel line.")
     folders: Folders = Field(default_factory=Folders, description="Where outputs go.")
 

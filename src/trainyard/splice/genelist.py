@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from trainyard.splice import dialects
 from trainyard.splice.plan import REQUESTED
 from trainyard.splice.reasons import Reason
 from trainyard.yard.errors import InputError
@@ -138,22 +139,22 @@ def check_failed(requested: pa.Table, limit: float, *, source: str) -> None:
         )
 
 
-def without_version(gene_id: str) -> str:
-    """Id without its version suffix: `ENSG00000182378.15_PAR_Y` gives `ENSG00000182378_PAR_Y`.
+def spellings(text: str) -> list[str]:
+    """Ids that an entry may stand for: as it stands, less a prefix such as `gene:`, less a version; in this order.
 
-    Only Ensembl's manner counts as a version, digits after the last dot; `AT1G01010.1` of TAIR loses its suffix too,
-    which is why the id as it stands is always tried first.
+    Digits after the last dot of any id may be a version: `MSTRG.1` is one only if the annotation has no gene `MSTRG.1`.
     """
-    stem, par, _ = gene_id.partition("_PAR_Y")
-    head, dot, version = stem.rpartition(".")
-    return (head if dot and head and version.isdecimal() else stem) + par
+    plain = dialects.without_prefix(text)
+    stem, par, _ = plain.partition(dialects.PAR_Y)
+    head, _, version = stem.rpartition(".")
+    cut = head + par if head and version.isdecimal() else plain
+    return list(dict.fromkeys([text, plain, dialects.split_version(plain)[0], cut]))
 
 
 def _match(text: str, names: GeneNames) -> tuple[list[str], str]:
-    bare = without_version(text)
-    for candidate, how in ((text, "gene_id"), (bare, "gene_id_version")):
+    for candidate in spellings(text):
         if candidate in names.ids or candidate in names.rejected:
-            return [candidate], how
+            return [candidate], "gene_id" if candidate == text else "gene_id_version"
     found = list(names.by_name.get(text, ()))
     return found, "gene_name" if found else ""
 

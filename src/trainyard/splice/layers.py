@@ -116,9 +116,9 @@ class Member:
             if conv.weight.shape != shape or conv.bias.shape != shape[:1]
         ]
         arrays = {
-            f"{name} of unit {i}": array
+            f"{name} of norm {n} of unit {i}": array
             for i, unit in enumerate(self.units)
-            for norm in (unit.norm1, unit.norm2)
+            for n, norm in ((1, unit.norm1), (2, unit.norm2))
             for name, array in vars(norm).items()
         }
         found += [f"{name} has shape {array.shape}" for name, array in arrays.items() if array.shape != (channels,)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from trainyard.splice.dialects import PAR_Y
 from trainyard.splice.genelist import read_gene_file
 from trainyard.splice.plan import POOL, RANKING, REQUESTED, read_pool
 from trainyard.splice.reasons import Reason
@@ -34,6 +36,9 @@ def write_pool(reference: Path, out: Path, settings: SpliceSelectionSettings) ->
     entries = None if named is None else read_gene_file(named, gene_col=settings.gene_col)
     genes = GENES.read(reference / "genes.parquet")
     pool = make_pool(genes, settings, entries=entries, rejected=rejected_genes(reference / "ledger.json"))
+    copies = sum(gene.endswith(PAR_Y) for gene in pool.table["gene_id"].to_pylist())
+    if copies:
+        logging.warning("%d genes of the pool are copies (%s) of genes on X, with the same bases", copies, PAR_Y)
     REQUESTED.write(out / REQUESTED_FILE, pool.requested)
     write_json(out / POOL_LEDGER, pool.ledger.to_dict())
     POOL.write(out / POOL_FILE, pool.table)

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard.splice.artifacts import find_artifacts, stream
-from trainyard.splice.calls import PRED_TYPES, classify, fault_of_scores
+from trainyard.splice.calls import fault_of_scores
 from trainyard.splice.plan import read_pool, scored_count
 from trainyard.splice.planfiles import POOL_FILE
-from trainyard.splice.positions import GeneSource, GeneUnavailableError, left_out
+from trainyard.splice.positions import GeneSource, GeneUnavailableError, count_errors, gene_positions
 from trainyard.splice.selection import POOL_ERRORS
 from trainyard.splice.settings import SpliceLabelSettings, SpliceSelectionSettings
 from trainyard.yard.errors import InputError
@@ -118,10 +118,7 @@ def errors_from_scores(source: GeneSource, genes: Iterable[str], *, settings: Sp
             continue
         if fault_of_scores(scores.donor, scores.acceptor):
             continue
-        calls = classify(scores, settings)
-        outcome = calls.pred_type[left_out(scores.codes, calls, settings) == 0]
-        tp, fp, fn, _ = np.bincount(outcome, minlength=len(PRED_TYPES)).tolist()
-        rows.append({"gene_id": gene_id, "n_tp": tp, "n_fp": fp, "n_fn": fn, "n_errors": fp + fn})
+        rows.append(count_errors(gene_positions(scores, settings)))
     return POOL_ERRORS.table(rows)
 
 

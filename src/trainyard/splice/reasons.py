@@ -41,6 +41,9 @@ class Reason(StrEnum):
     ANNOTATED_ELSEWHERE = "site_of_another_gene"
     UNKNOWN_BASE = "unknown_base"
     TRIMMED = "easy_negative_not_drawn"
+    # genes in no split
+    SEEN_BY_BASE_MODEL = "contig_not_held_out_from_base_model"
+    CONTIG_IN_NO_SPLIT = "contig_in_no_split"
     # rows and files of a dataset
     REPEATED_ROW = "repeated_row"
     CORRUPTED = "corrupted"

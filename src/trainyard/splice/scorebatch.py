@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from trainyard.splice.reference import Reference
 from trainyard.splice.scorestore import CARD, Entry, Scores, ScoreStore, score_key
 from trainyard.splice.scoring import Target, score_genes
 from trainyard.splice.settings import SpliceModelSettings
+from trainyard.splice.structure import gene_of
 from trainyard.yard.errors import ConfigError
 from trainyard.yard.files import read_json, write_json
 from trainyard.yard.logs import progress
@@ -148,7 +148,7 @@ class _Batch:
         """Read genes one by one and give those whose scores have to be made."""
         card = self.source.card
         for gene_id in progress(gene_ids, total=len(gene_ids), what="genes"):
-            gene = _gene(self.reference.gene(gene_id))
+            gene = gene_of(self.reference.gene(gene_id))
             codes = _shown(self.reference, gene, card)
             place = (
                 "" if self.source.imported is None else f"{gene_id} {gene.chrom}:{gene.start}-{gene.end}{gene.strand}"
@@ -191,10 +191,6 @@ class _Batch:
 class _Wanted:
     gene: Gene
     key: str
-
-
-def _gene(row: Mapping[str, Any]) -> Gene:
-    return Gene(row["gene_id"], row["chrom"], row["start"], row["end"], row["strand"])
 
 
 def _shown(reference: Reference, gene: Gene, card: ModelCard) -> Codes:

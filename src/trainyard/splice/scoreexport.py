@@ -21,6 +21,7 @@ from trainyard.splice.calls import Gene
 from trainyard.splice.reference import Reference
 from trainyard.splice.schema import SITE_TYPES
 from trainyard.splice.scorestore import Scores, ScoreStore
+from trainyard.splice.structure import gene_of
 from trainyard.splice.tracks import STRANDS, open_big_wig
 from trainyard.yard.files import atomic_open, atomic_path
 from trainyard.yard.tables import Column, Role, TableContract
@@ -79,8 +80,8 @@ def export_scores(
 
 def _genes(reference: Reference, store: ScoreStore) -> list[Gene]:
     """Scored genes by contig and place; contigs in byte order, as programs that read tracks expect."""
-    rows = [reference.gene(gene_id) for gene_id, entry in store.entries.items() if entry.key is not None]
-    genes = [Gene(row["gene_id"], row["chrom"], row["start"], row["end"], row["strand"]) for row in rows]
+    scored = (gene_id for gene_id, entry in store.entries.items() if entry.key is not None)
+    genes = [gene_of(reference.gene(gene_id)) for gene_id in scored]
     return sorted(genes, key=lambda gene: (gene.chrom.encode(), gene.start, gene.gene_id))
 
 

@@ -83,14 +83,25 @@ class SpliceModelSettings(Settings):
         None, description="Context that the weights must have (80, 400, 2000, 10000); null: read from the weights."
     )
     scores: Path | None = Field(
-        None, description="For 'scores-import': score store of another run, Parquet, bedGraph pair or BigWig pair."
+        None,
+        description="For 'scores-import': score store of another run, a table by gene and base (Parquet, CSV, TSV), or a"
+        " folder of bedGraph or BigWig tracks. With another backend: score store of another run, from which scores of"
+        " the same model and bases are taken instead of being computed.",
     )
     flank_mode: Literal["n_pad", "genomic"] = Field(
         "n_pad", description="What the model sees beyond the gene's ends: nothing (as trained), or the genome."
     )
-    block: int = Field(20000, ge=100, description="Positions scored in one piece; a matter of speed, not of values.")
+    block: int = Field(
+        50_000,
+        ge=100,
+        description="Positions scored in one piece; a matter of speed and memory, not of values (1e-5 at most between"
+        " devices or versions of torch; on one CPU not a bit).",
+    )
     batch_positions: int = Field(
-        100_000, ge=100, description="Positions per forward pass: equal blocks of several genes share a batch."
+        400_000,
+        ge=100,
+        description="Positions worked on at once, of one gene or of several: what a kill may cost, and on a GPU what a"
+        " batch of equal pieces may hold.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
     threads: int = Field(2, ge=1, description="CPU threads of a scoring job.")

@@ -92,7 +92,7 @@ class _Seen:
             self.weight += float(pc.sum(table["sample_weight"].cast(pa.float64())).as_py() or 0)
         label = _labels(table)
         if label is not None:
-            self.labels.update({CLASSES[code]: n for code, n in enumerate(np.bincount(label, minlength=3)) if n})
+            self.labels.update({CLASSES[code]: n for code, n in enumerate(np.bincount(label).tolist()) if n})
             self._see_by_label(table, label)
 
     def _see_by_label(self, table: pa.Table, label: NDArray[np.int64]) -> None:
@@ -114,7 +114,7 @@ class _Seen:
             "memory_bytes": self.bytes,
             "genes": len(self.genes),
             "rows_per_gene": _quantiles(np.array(sizes, np.float64)),
-            "labels": dict(sorted(self.labels.items())),
+            "labels": {name: self.labels[name] for name in CLASSES if name in self.labels},
             "pred_types": dict(sorted(self.outcomes.items())),
             "strata": dict(sorted(self.strata.items())),
             "rows_before_trimming": round(self.weight) if "sample_weight" in self.columns else None,

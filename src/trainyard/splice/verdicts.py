@@ -246,8 +246,12 @@ def splits(rows: RowChecks, genes: Sequence[Mapping[str, Any]], splits: pa.Table
         by_gene[row["gene_id"]].add(row["split"])
         if row["split"] != "none":
             by_cluster[row["locus_cluster"]].add(row["split"])
-    wrong = [f"locus cluster {name} is in {' and '.join(sorted(s))}" for name, s in by_cluster.items() if len(s) > 1]
-    wrong += [f"gene {name} is in {' and '.join(sorted(s))}" for name, s in by_gene.items() if len(s) > 1]
-    wrong += [f"gene {name} has no split" for name in rows.sites if name not in by_gene]
+    wrong = [f"locus cluster {name} is in {_and(s)}" for name, s in sorted(by_cluster.items()) if len(s) > 1]
+    wrong += [f"gene {name} is in {_and(s)}" for name, s in sorted(by_gene.items()) if len(s) > 1]
+    wrong += [f"gene {name} has no split" for name in sorted(rows.sites) if name not in by_gene]
     measured = {"clusters": len(by_cluster), "genes": dict(Counter(row["split"] for row in table))}
-    return Finding(12, not wrong, measured, tuple(sorted(wrong)[:5]))
+    return Finding(12, not wrong, measured, tuple(wrong[:5]))
+
+
+def _and(names: Iterable[str]) -> str:
+    return " and ".join(sorted(names))

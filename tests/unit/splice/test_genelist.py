@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from gene_tables import gene, gene_table
 
-from trainyard.splice.genelist import Entry, GeneNames, check_failed, read_gene_file, resolve, without_version
+from trainyard.splice.genelist import Entry, GeneNames, check_failed, read_gene_file, resolve, spellings
 from trainyard.splice.reasons import Reason
 from trainyard.yard.errors import InputError
 
@@ -101,9 +101,13 @@ def test_a_symbol_of_several_genes_is_an_error_that_names_them() -> None:
         resolved("ENSG01", "TWIN")
 
 
-def test_versions_are_digits_after_the_last_dot() -> None:
-    found = [without_version(text) for text in ("A.1", "A", "A.b", ".1", "A.1.2", "A.15_PAR_Y", "A_PAR_Y")]
-    assert found == ["A", "A", "A.b", ".1", "A.1", "A_PAR_Y", "A_PAR_Y"]
+def test_an_id_is_tried_as_it_stands_then_without_prefix_then_without_version() -> None:
+    texts = ("A.1", "A", "A.b", ".1", "A.1.2", "A.15_PAR_Y", "gene:ENSG00000182378.14_PAR_Y", "gene-BRCA1")
+    assert [spellings(text)[-1] for text in texts] == [
+        *("A", "A", "A.b", ".1", "A.1", "A_PAR_Y", "ENSG00000182378_PAR_Y", "BRCA1")
+    ]
+    assert spellings("gene:A.1") == ["gene:A.1", "A.1", "A"]
+    assert resolved("gene:ENSG01") == [("ENSG01", "gene_id_version", "taken")]
 
 
 def test_more_failed_genes_than_allowed_stop_the_plan() -> None:

@@ -1,0 +1,143 @@
+"""What the rules of the splice line are made from: batches, and functions of inputs, parameters and resources."""
+
+import json
+
+from trainyard.splice.catalogue import batches, gene_limits
+from trainyard.splice.catalogue import placed as splice_placed
+from trainyard.splice.naming import batch_label
+from trainyard.splice.settings import ERROR_RANKED
+from trainyard.yard.contents import contents_digest
+
+# Stages whose code shapes the dataset.
+SPLICE_STAGES = [
+    "splice_reference",
+    "splice_pool",
+    "splice_score_batch",
+    "splice_rank",
+    "splice_positions_batch",
+    "splice_features_batch",
+    "splice_assemble",
+]
+# Settings of the selection that shape the pool and its order; the number of genes only cuts it.
+SPLICE_ORDER = {
+    "policy",
+    "pool",
+    "gene_types",
+    "gene_file",
+    "gene_col",
+    "min_sites",
+    "strata",
+    "seed",
+    "max_failed_genes",
+}
+# Settings of the model that shape scores; the others only shape how fast they come.
+SPLICE_SCORES = {
+    "backend",
+    "weights",
+    "sha256",
+    "licence",
+    "accept_licence",
+    "context",
+    "scores",
+    "flank_mode",
+    "block",
+    "batch_positions",
+    "device",
+}
+
+
+def splice_input(name):
+    """A file of the genome: the demo's, which a rule makes, or the user's, which counts by content."""
+    path = str(getattr(SPLICE.inputs, name))
+    return path if SPLICE.inputs.source == "demo" else ancient(path)
+
+
+def splice_slice(wildcards, limit):
+    """Places of the genes of a batch, as `--begin` and `--end` take them."""
+    batch, size = int(wildcards.batch), SPLICE.selection.batch_size
+    return f"--begin {(batch - 1) * size} --end {min(batch * size, limit)}"
+
+
+def splice_batch_slice(wildcards):
+    """Ranks of the genes of a batch of the dataset."""
+    return splice_slice(wildcards, SPLICE_GENES)
+
+
+def splice_score_slice(wildcards):
+    """Places in the pool of the genes of a batch that is scored."""
+    return splice_slice(wildcards, SPLICE_SCORED)
+
+
+def splice_indexes(wildcards):
+    """Scores that a batch is made from: its own, or, where errors rank the genes, those of the whole pool."""
+    if SPLICE_RANKED:
+        return [f"{RESULTS}/splice/scores/index_{batch}.parquet" for batch in SPLICE_POOL_BATCHES]
+    return f"{RESULTS}/splice/scores/index_{wildcards.batch}.parquet"
+
+
+def splice_errors_of(wildcards):
+    """Scores of the whole pool, where errors rank the genes."""
+    if not SPLICE_RANKED:
+        return []
+    return [f"{RESULTS}/splice/scores/index_{batch}.parquet" for batch in SPLICE_POOL_BATCHES]
+
+
+def splice_score_runtime(wildcards, attempt):
+    """Minutes: at 66,000 bases per gene and 1,300 bases per second, a minute per gene on two cores."""
+    return (20 + SPLICE.selection.batch_size) * attempt
+
+
+def splice_contents(wildcards):
+    """Stands for the contents of genome and annotation, where nobody makes them."""
+    if SPLICE.inputs.source == "demo":
+        return ""
+    return contents_digest([SPLICE.inputs.fasta, SPLICE.inputs.annotation], STATE / "cache")
+
+
+def splice_gene_file(wildcards):
+    """Stands for the contents of the gene file."""
+    file = SPLICE.selection.gene_file
+    return contents_digest([file], STATE / "cache") if file else ""
+
+
+def splice_raw(path):
+    """All positions of a batch are kept only if the configuration says so."""
+    return path if SPLICE.export.keep_raw else temp(path)
+
+
+def splice_dataset(wildcards):
+    """The finished dataset of the splice line, and the check that vouches for it."""
+    folder = f"{RESULTS}/splice"
+    exports = {"bedgraph": SPLICE.export.bedgraph, "bigwig": SPLICE.export.bigwig}
+    return [
+        f"{folder}/master/manifest.json",
+        f"{folder}/check/check.json",
+        *(f"{folder}/export/{name}.json" for name, wanted in exports.items() if wanted),
+    ]
+
+
+def splice_targets(wildcards):
+    """Everything of the splice line: dataset, trained model, report."""
+    folder = f"{RESULTS}/splice"
+    return splice_dataset(wildcards)
+
+
+LINES["splice"] = splice_targets
+
+# Settings that shape the dataset, for its manifest.
+SPLICE_SHAPING = {"inputs", "model", "selection", "labels", "sampling", "features"}
+
+with errors_for_people():
+    SPLICE = splice_placed(CONFIG.splice, demo=Path(RESULTS, "demo", "splice"))
+    SPLICE_RANKED = SPLICE.selection.policy in ERROR_RANKED
+    SPLICE_GENES, SPLICE_SCORED = gene_limits(
+        SPLICE, cache=STATE / "cache", trust_cache=not workflow.is_main_process
+    )
+    SPLICE_BATCHES = batches(SPLICE_GENES, SPLICE.selection.batch_size)
+    SPLICE_POOL_BATCHES = batches(SPLICE_SCORED, SPLICE.selection.batch_size)
+
+splice_analysis = [
+    f"<results>/splice/analysis/splice_{name}_{{batch}}.parquet"
+    for name in ("positions_enhanced", "errors")
+    if SPLICE.export.analysis_tables
+]

@@ -1,0 +1,104 @@
+"""What the Snakefile must know of the splice line before anything is built: how many genes there can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainyard.splice.genelist import read_gene_file
+from trainyard.splice.naming import batch_label
+from trainyard.splice.reasons import Reason
+from trainyard.splice.settings import ERROR_RANKED, SpliceSettings
+from trainyard.yard.errors import InputError
+from trainyard.yard.files import read_json, write_json
+from trainyard.yard.identity import keyed_hash
+from trainyard.yard.ledger import Ledger
+
+
+def placed(settings: SpliceSettings, *, demo: Path) -> SpliceSettings:
+    """The settings, with the inputs where an earlier rule puts them.
+
+    Args:
+        settings: The line's settings.
+        demo: Folder of the demo's inputs.
+    """
+    if settings.inputs.source != "demo":
+        return settings
+    from trainyard.demo import splice as simulated
+
+    files = {"fasta": demo / simulated.FASTA, "annotation": demo / simulated.ANNOTATION}
+    return settings.model_copy(update={"inputs": settings.inputs.model_copy(update=files)})
+
+
+def gene_limits(settings: SpliceSettings, *, cache: Path, trust_cache: bool = False) -> tuple[int, int]:
+    """Most genes that the dataset can have, and most that the base model scores for it.
+
+    Where `n_genes` (and, for a policy that ranks by errors, `pool`) is set, it is the number; otherwise genes are
+    counted in the demo's settings, in the gene file, or in the annotation, which is read once.
+
+    Args:
+        settings: The line's settings.
+        cache: Folder for the count of an annotation.
+        trust_cache: Do not look whether the annotation has changed since it was counted.
+
+    Raises:
+        InputError: The gene file or the annotation cannot be read.
+    """
+    selection = settings.selection
+    ranked = selection.policy in ERROR_RANKED
+    if selection.n_genes is not None and (not ranked or selection.pool is not None):
+        return selection.n_genes, max(selection.n_genes, selection.pool or 0) if ranked else selection.n_genes
+    if selection.policy == "custom" and selection.gene_file is not None:
+        available = len(read_gene_file(selection.gene_file, gene_col=selection.gene_col))
+    elif settings.inputs.source == "demo":
+        from trainyard.demo.splice import eligible_genes
+
+        available = eligible_genes(settings.demo)
+    else:
+        available = _annotated_genes(settings, cache, trust_cache)
+    genes = available if selection.n_genes is None else min(available, selection.n_genes)
+    pool = available if selection.pool is None else min(available, selection.pool)
+    return genes, max(genes, pool) if ranked else genes
+
+
+def batches(genes: int, batch_size: int) -> list[str]:
+    """Labels of the batches of so many genes, at least one."""
+    return [batch_label(batch) for batch in range(1, max(1, -(-genes // batch_size)) + 1)]
+
+
+def _annotated_genes(settings: SpliceSettings, cache: Path, trust_cache: bool) -> int:
+    """Genes of the annotation that the selection may take, as far as the annotation alone tells."""
+    path, selection = settings.inputs.annotation, settings.selection
+    if path is None or not path.is_file():
+        raise InputError(f"{path}: the annotation is not there; set splice.inputs.annotation")
+    key = keyed_hash("splice-genes", str(path), *selection.gene_types, str(selection.min_sites > 0))
+    file = cache / f"splice-genes-{key:016x}.json"
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    known = _known(file)
+    if known is not None and (trust_cache or known[0] == stamp):
+        return known[1]
+    genes = _count(path, frozenset(selection.gene_types), spliced=selection.min_sites > 0)
+    write_json(file, {"stamp": stamp, "genes": genes})
+    return genes
+
+
+def _count(path: Path, gene_types: frozenset[str], *, spliced: bool) -> int:
+    import numpy as np
+
+    from trainyard.splice.entities import load_annotation
+
+    found = load_annotation(path, Ledger("splice", Reason))
+    wanted = np.array([not gene_types or kind in gene_types for kind in found.genes.types], np.bool_)
+    exons = np.bincount(found.exons.transcript[found.exons.transcript >= 0], minlength=len(found.transcripts.ids))
+    of_several = found.transcripts.gene[(exons > 1) & (found.transcripts.gene >= 0)]
+    has_intron = np.zeros(len(wanted), np.bool_)
+    has_intron[of_several] = True
+    return int((wanted & (has_intron if spliced else True)).sum())
+
+
+def _known(file: Path) -> tuple[list[int], int] | None:
+    try:
+        content = read_json(file)
+        return list(content["stamp"]), int(content["genes"])
+    except (InputError, KeyError, TypeError, ValueError):
+        return None  # a cache that is not there, or cannot be read, only costs time

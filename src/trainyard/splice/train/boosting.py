@@ -1,0 +1,211 @@
+"""XGBoost on pieces of rows: quantised in memory, or, for large sets, in files that are read in turns."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+from numpy.typing import NDArray
+
+from trainyard.splice.settings import SpliceTrainSettings
+from trainyard.splice.train.feed import Feed
+from trainyard.splice.train.learners import Fitted
+from trainyard.yard.errors import ConfigError
+from trainyard.yard.files import faults_named
+
+Floats = NDArray[np.float32]
+
+DEFAULTS: dict[str, Any] = {
+    "learning_rate": 0.05,
+    "max_depth": 6,
+    "subsample": 0.8,
+    "colsample_bytree": 0.8,
+    "tree_method": "hist",
+    "max_bin": 256,
+}
+"""The published hyper-parameters; the number of trees is `rounds`."""
+_OURS = {
+    "objective": "target",
+    "num_class": "target",
+    "seed": "seed",
+    "random_state": "seed",
+    "nthread": "threads",
+    "n_jobs": "threads",
+    "n_estimators": "rounds",
+    "num_boost_round": "rounds",
+    "early_stopping_rounds": "early_stopping_rounds",
+}
+"""Parameters that have a key of their own."""
+_UNUSED = re.compile(r"Parameters: \{ (.*?) \} are not used")
+
+
+def fit(learn: Feed, watch: Feed | None, settings: SpliceTrainSettings, *, cache: Path) -> Fitted:
+    """Boost trees until val gets no better.
+
+    Sets of more than `external_memory_rows` rows are quantised into files below `cache`, which are gone at the end. The
+    model is the same either way.
+
+    Args:
+        learn: Rows to learn from.
+        watch: Rows that say when to stop; None to grow all trees.
+        settings: Hyper-parameters, rounds, threads and seed.
+        cache: Folder for these files.
+
+    Raises:
+        ConfigError: A parameter is unknown to XGBoost, has a bad value, or has a key of its own.
+    """
+    parameters = _parameters(learn.classes, settings)
+    history: dict[str, dict[str, list[float]]] = {}
+    with _scratch(cache), _errors_named():
+        external = len(learn) > settings.external_memory_rows
+        train = _matrix(learn, parameters, cache / "train" if external else None)
+        evals = [(train, "train")]
+        if watch is not None:
+            large = len(watch) > settings.external_memory_rows
+            evals.append((_matrix(watch, parameters, cache / "val" if large else None, ref=train), "val"))
+        booster = xgb.train(
+            parameters,
+            train,
+            settings.rounds,
+            evals=evals,
+            early_stopping_rounds=None if watch is None else settings.early_stopping_rounds,
+            evals_result=history,
+            verbose_eval=False,
+        )
+        best = booster.best_iteration if watch is not None else booster.num_boosted_rounds() - 1
+        del train, evals  # They hold the files open.
+    rounds = _rows_of(history)
+    model = Boosted(booster[: best + 1], learn.columns)
+    facts = {"parameters": parameters, "trees": best + 1, "rounds_tried": len(rounds), "external_memory": external}
+    return Fitted(model, rounds, facts)
+
+
+def read(data: bytes, columns: Sequence[str]) -> Boosted:
+    """Read a model that `Boosted.to_bytes` gave.
+
+    Raises:
+        ValueError: It is none, or of other columns.
+    """
+    booster = xgb.Booster()
+    try:
+        booster.load_model(bytearray(data))
+    except xgb.core.XGBoostError as error:
+        raise ValueError(str(error).strip().splitlines()[-1]) from error
+    if tuple(booster.feature_names or ()) != tuple(columns):
+        raise ValueError("its features are not those of the dataset")
+    return Boosted(booster, tuple(columns))
+
+
+class Boosted:
+    """Boosted trees; see `trainyard.splice.train.learners.Model`."""
+
+    def __init__(self, booster: xgb.Booster, columns: Sequence[str]) -> None:
+        self._booster = booster
+        self._columns = columns
+
+    def predict(self, features: Floats) -> Floats:
+        """See `Model`."""
+        found = np.asarray(self._booster.inplace_predict(features), np.float32)
+        return found if found.ndim == 2 else np.stack([np.float32(1) - found, found], axis=1)
+
+    def gains(self) -> NDArray[np.float64]:
+        """Total gain of the splits on each column."""
+        found = self._booster.get_score(importance_type="total_gain")
+        return np.array([found.get(name, 0.0) for name in self._columns], np.float64)
+
+    def to_bytes(self) -> bytes:
+        """UBJSON."""
+        return bytes(self._booster.save_raw("ubj"))
+
+
+class _Pieces(xgb.DataIter):
+    """Hands the pieces of a feed to XGBoost, which goes through them more than once."""
+
+    def __init__(self, feed: Feed, cache: Path | None) -> None:
+        self._feed = feed
+        self._pieces = feed.pieces()
+        if cache is not None:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(cache_prefix=None if cache is None else str(cache))
+
+    def next(self, input_data: Any) -> bool:
+        """Give the next piece; False if there is none."""
+        found = next(self._pieces, None)
+        if found is None:
+            return False
+        piece, rows = found
+        input_data(
+            data=piece,
+            label=self._feed.target[rows],
+            weight=self._feed.weight[rows],
+            feature_names=list(self._feed.columns),
+        )
+        return True
+
+    def reset(self) -> None:
+        """Begin again."""
+        self._pieces = self._feed.pieces()
+
+
+def _matrix(feed: Feed, parameters: dict[str, Any], cache: Path | None, *, ref: Any = None) -> xgb.DMatrix:
+    options = {"max_bin": parameters["max_bin"], "nthread": parameters["nthread"], "ref": ref}
+    pieces = _Pieces(feed, cache)
+    return xgb.QuantileDMatrix(pieces, **options) if cache is None else xgb.ExtMemQuantileDMatrix(pieces, **options)
+
+
+def _parameters(classes: int, settings: SpliceTrainSettings) -> dict[str, Any]:
+    if taken := sorted(set(settings.parameters) & set(_OURS)):
+        told = ", ".join(f"{name} by splice.train.{_OURS[name]}" for name in taken)
+        raise ConfigError(f"splice.train.parameters: set {told}")
+    if classes == 2:
+        task = {"objective": "binary:logistic", "eval_metric": "logloss"}
+    else:
+        task = {"objective": "multi:softprob", "num_class": classes, "eval_metric": "mlogloss"}
+    fixed = {"seed": settings.seed, "nthread": settings.threads, "validate_parameters": True}
+    return {**DEFAULTS, **task, **settings.parameters, **fixed}
+
+
+def _rows_of(history: dict[str, dict[str, list[float]]]) -> list[dict[str, float]]:
+    """One row per round, with the metrics of train and val."""
+    columns = {f"{split}_{name}": values for split, found in history.items() for name, values in found.items()}
+    rounds = len(next(iter(columns.values()), []))
+    return [{name: float(values[i]) for name, values in columns.items()} for i in range(rounds)]
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[None]:
+    """A folder that is empty before and gone after; a killed run may have left one."""
+    with faults_named(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _errors_named() -> Iterator[None]:
+    """Turn what XGBoost says of parameters into an error: a misspelt one would else be passed over with a warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except xgb.core.XGBoostError as error:
+            lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("  ")]
+            raise ConfigError(f"splice.train.parameters: XGBoost refuses them: {lines[0]}") from error
+    for warning in caught:
+        if match := _UNUSED.search(str(warning.message)):
+            unknown = [name.strip(' "') for name in match[1].split(",")]
+            known = sorted({*xgb.XGBClassifier().get_params(), "eta", "lambda", "alpha"})
+            near = [close for name in unknown for close in difflib.get_close_matches(name, known, n=1)]
+            hint = f", did you mean {', '.join(near)}?" if near else ""
+            raise ConfigError(f"splice.train.parameters: XGBoost knows no {', '.join(unknown)}{hint}")
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -88,12 +88,12 @@ rule splice_score_batch:
         mem_mb=6000,
         runtime=splice_score_runtime,
     params:
-        genes=splice_score_slice,
+        genes=splice_score_selection,
         settings=SPLICE.model.model_dump_json(include=SPLICE_SCORES),
         code=CODE["splice_score_batch"],
     shell:
         "python -m workflow_scripts.splice_score_batch"
-        ' --reference "$(dirname {input.reference:q})" --pool {input.pool:q} {params.genes} --batch {wildcards.batch}'
+        ' --reference "$(dirname {input.reference:q})" --pool {input.pool:q} --selection {params.genes:q} --batch {wildcards.batch}'
         ' --settings {params.settings:q} --threads {threads} --out "$(dirname {output:q})" > {log:q} 2>&1'
 
 
@@ -122,30 +122,56 @@ rule splice_offset_gate:
         " --out {output:q} > {log:q} 2>&1"
 
 
+rule splice_pool_errors:
+    """Errors of the base model in every gene of the pool, which is scored as a whole before any gene is chosen."""
+    input:
+        reference="<results>/splice/reference/reference.json",
+        pool="<results>/splice/plan/pool.parquet",
+        indexes=splice_pool_indexes,
+    output:
+        "<results>/splice/plan/errors.parquet",
+    log:
+        "<logs>/splice_pool_errors.log",
+    conda:
+        "../envs/splice.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=SPLICE.selection.model_dump_json(include={*SPLICE_ORDER, "pool"}),
+        labels=SPLICE.labels.model_dump_json(),
+        code=CODE["splice_pool_errors"],
+    shell:
+        "python -m workflow_scripts.splice_pool_errors"
+        ' --plan "$(dirname {input.pool:q})" --reference "$(dirname {input.reference:q})"'
+        ' --scores "$(dirname {input.indexes[0]:q})" --indexes {input.indexes:q}'
+        " --settings {params.settings:q} --labels {params.labels:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule splice_rank:
     """Order in which genes enter the dataset: that of the pool, or by errors of the base model over all of it."""
     input:
         pool="<results>/splice/plan/pool.parquet",
         ledger="<results>/splice/plan/pool_ledger.json",
-        indexes=splice_errors_of,
+        errors=splice_errors,
     output:
         ranking="<results>/splice/plan/ranking.parquet",
         ledger="<results>/splice/plan/ledger.json",
     log:
         "<logs>/splice_rank.log",
+    localrule: True
     conda:
         "../envs/splice.yaml"
     resources:
         mem_mb=4000,
-        runtime=120,
+        runtime=30,
     params:
         settings=SPLICE.selection.model_dump_json(include=SPLICE_ORDER),
-        labels=SPLICE.labels.model_dump_json() if SPLICE_RANKED else "{}",
+        errors=splice_errors_option,
         code=CODE["splice_rank"],
     shell:
         "python -m workflow_scripts.splice_rank"
-        ' --plan "$(dirname {input.pool:q})" --settings {params.settings:q} --labels {params.labels:q}'
-        " --indexes {input.indexes:q} > {log:q} 2>&1"
+        ' --plan "$(dirname {input.pool:q})" --settings {params.settings:q} {params.errors} > {log:q} 2>&1'
 
 
 rule splice_positions_batch:
@@ -235,12 +261,15 @@ rule splice_split:
         runtime=15,
     params:
         settings=SPLICE.split.model_dump_json(),
+        genes=SPLICE_GENES,
         held_out=SPLICE.model.held_out_contigs,
+        trained_on=SPLICE.model.trained_on_contigs,
         code=CODE["splice_split"],
     shell:
         "python -m workflow_scripts.splice_split"
-        ' --reference "$(dirname {input.reference:q})" --ranking {input.ranking:q}'
-        " --settings {params.settings:q} --held-out {params.held_out:q} --out {output:q} > {log:q} 2>&1"
+        ' --genes "$(dirname {input.reference:q})"/genes.parquet --ranking {input.ranking:q} --n-genes {params.genes}'
+        " --settings {params.settings:q} --held-out {params.held_out:q} --trained-on {params.trained_on:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule splice_assemble:
@@ -273,11 +302,12 @@ rule splice_assemble:
         runtime=60,
     params:
         settings=SPLICE.model_dump_json(include=SPLICE_SHAPING),
+        batches=len(SPLICE_BATCHES),
         code=CODE["splice_assemble"],
     shell:
         "python -m workflow_scripts.splice_assemble"
-        ' --splice "$(dirname "$(dirname {output.manifest:q})")" --settings {params.settings:q}'
-        " --split {input.split:q} > {log:q} 2>&1"
+        ' --base "$(dirname "$(dirname {output.manifest:q})")" --settings {params.settings:q}'
+        " --splits {input.split:q} --batches {params.batches} > {log:q} 2>&1"
 
 
 rule splice_check:
@@ -304,5 +334,5 @@ rule splice_check:
         code=CODE["splice_check"],
     shell:
         "python -m workflow_scripts.splice_check"
-        ' --splice "$(dirname "$(dirname {output.check:q})")" --settings {params.settings:q}'
-        " --split {input.split:q} > {log:q} 2>&1"
+        ' --base "$(dirname "$(dirname {output.check:q})")" --settings {params.settings:q}'
+        " --splits {input.split:q} > {log:q} 2>&1"

@@ -1,6 +1,7 @@
 """What the rules of the splice line are made from: batches, and functions of inputs, parameters and resources."""
 
 import json
+import shlex
 
 from trainyard.splice.catalogue import batches, gene_limits
 from trainyard.splice.catalogue import placed as splice_placed
@@ -63,23 +64,36 @@ def splice_batch_slice(wildcards):
     return splice_slice(wildcards, SPLICE_GENES)
 
 
-def splice_score_slice(wildcards):
-    """Places in the pool of the genes of a batch that is scored."""
-    return splice_slice(wildcards, SPLICE_SCORED)
+def splice_score_selection(wildcards):
+    """Which genes of the pool a batch scores, as JSON; their number matters to the batch that it cuts, and no other."""
+    cut = int(wildcards.batch) * SPLICE.selection.batch_size > SPLICE_SCORED
+    limits = {"n_genes": None, "pool": None}
+    if cut:
+        limits["pool" if SPLICE_RANKED else "n_genes"] = SPLICE_SCORED
+    selection = SPLICE.selection.model_copy(update=limits)
+    return selection.model_dump_json(include={"policy", "gene_file", "batch_size", *limits})
+
+
+def splice_pool_indexes(wildcards):
+    """Scores of the whole pool."""
+    return [f"{RESULTS}/splice/scores/index_{batch}.parquet" for batch in SPLICE_POOL_BATCHES]
 
 
 def splice_indexes(wildcards):
     """Scores that a batch is made from: its own, or, where errors rank the genes, those of the whole pool."""
     if SPLICE_RANKED:
-        return [f"{RESULTS}/splice/scores/index_{batch}.parquet" for batch in SPLICE_POOL_BATCHES]
-    return f"{RESULTS}/splice/scores/index_{wildcards.batch}.parquet"
+        return splice_pool_indexes(wildcards)
+    return [f"{RESULTS}/splice/scores/index_{wildcards.batch}.parquet"]
 
 
-def splice_errors_of(wildcards):
-    """Scores of the whole pool, where errors rank the genes."""
-    if not SPLICE_RANKED:
-        return []
-    return [f"{RESULTS}/splice/scores/index_{batch}.parquet" for batch in SPLICE_POOL_BATCHES]
+def splice_errors(wildcards):
+    """Errors in the pool, where they rank the genes."""
+    return [f"{RESULTS}/splice/plan/errors.parquet"] if SPLICE_RANKED else []
+
+
+def splice_errors_option(wildcards):
+    """The same, as an option."""
+    return " ".join(["--errors", *map(shlex.quote, splice_errors(wildcards))]) if SPLICE_RANKED else ""
 
 
 def splice_score_runtime(wildcards, attempt):

@@ -14,6 +14,7 @@ def main(argv: list[str] | None = None) -> None:
         "--settings", required=True, help="SpliceSettings (selection, labels, sampling, features) as JSON"
     )
     parser.add_argument("--splits", type=Path, help="table of splits")
+    parser.add_argument("--batches", type=int, help="batches that were built; default: as many as the genes need")
     parser.add_argument("--partial", action="store_true", help="take the parts that are there")
     parser.add_argument("--base", type=Path, required=True, help="folder of the line")
     args = parser.parse_args(argv)
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         args.base,
         parse_settings(args.settings, SpliceSettings),
         splits=None if args.splits is None else split_of_genes(args.splits),
+        batches=args.batches,
         partial=args.partial,
     )
     genes = ", ".join(f"{n} {status}" for status, n in manifest["genes"].items())

@@ -16,10 +16,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from trainyard.splice.planfiles import write_pool
+    from trainyard.splice.selection import left_out
     from trainyard.splice.settings import SpliceSelectionSettings
 
     pool = write_pool(args.reference, args.out, parse_settings(args.settings, SpliceSelectionSettings))
-    print(f"{args.out}: {pool.table.num_rows} genes in the pool; {pool.ledger.summary()}")
+    print(f"{args.out}: {pool.table.num_rows} genes in the pool; left out: {left_out(pool.ledger, 'gene')}")
+    print(f"gene file: {pool.requested.num_rows} entries; left out: {left_out(pool.ledger, 'requested_gene')}")
 
 
 if __name__ == "__main__":

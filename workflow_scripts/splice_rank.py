@@ -16,10 +16,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from trainyard.splice.planfiles import write_ranking
+    from trainyard.splice.selection import left_out
     from trainyard.splice.settings import SpliceSelectionSettings
 
     ranking = write_ranking(args.plan, parse_settings(args.settings, SpliceSelectionSettings), errors=args.errors)
-    print(f"{args.plan}: {ranking.table.num_rows} genes ranked; {ranking.ledger.summary()}")
+    print(f"{args.plan}: {ranking.table.num_rows} genes ranked; left out: {left_out(ranking.ledger, 'ranked_gene')}")
 
 
 if __name__ == "__main__":

@@ -52,11 +52,8 @@ class Plan:
     ranking: pa.Table
     """Rows of RANKING that are taken, by rank."""
     batch_size: int
-
-    @property
-    def batches(self) -> int:
-        """Number of batches."""
-        return batch_count(self.ranking.num_rows, self.batch_size)
+    batches: int
+    """Number of batches, empty ones at the end included."""
 
     def batch_of(self, rank: int) -> int:
         """Batch (1-based) of a rank."""
@@ -64,7 +61,12 @@ class Plan:
 
 
 def assemble(
-    base: Path, settings: SpliceSettings, *, splits: Mapping[str, str] | None = None, partial: bool = False
+    base: Path,
+    settings: SpliceSettings,
+    *,
+    splits: Mapping[str, str] | None = None,
+    batches: int | None = None,
+    partial: bool = False,
 ) -> dict[str, Any]:
     """Write `master/gene_manifest.csv`, `full_splice_performance.tsv` and, last, `master/manifest.json`.
 
@@ -72,6 +74,8 @@ def assemble(
         base: Folder of the line, with plan, reference, scores, batches and master.
         settings: Selection, labels, sampling and features of the build.
         splits: Split by gene, where there are splits.
+        batches: Batches that were built, which may be more than the genes need (the last ones are empty then); None for
+            as many as they need.
         partial: Assemble the parts that are there; otherwise every planned part must be.
 
     Returns:
@@ -82,7 +86,7 @@ def assemble(
             them, or too many genes failed.
         InputError: Tables of the plan or of the reference are missing.
     """
-    plan = _plan(base, settings)
+    plan = _plan(base, settings, batches)
     _drop_stale(base, plan.batches)
     master = inspect_master(base / "master", allow_partial=True)
     present = {naming.parse_part(part.path.name) or 0: index for index, part in enumerate(master.parts)}
@@ -96,20 +100,22 @@ def assemble(
     rows = _gene_rows(base, plan, master, counts, present, splits or {})
     write_gene_manifest(base / "master" / naming.GENE_MANIFEST, rows)
     _check_failed(rows, settings)
-    batches = sorted(present)
-    tables = (PERFORMANCE.read(base / "batches" / naming.performance_batch(batch)) for batch in batches)
+    tables = (PERFORMANCE.read(base / "batches" / naming.performance_batch(batch)) for batch in sorted(present))
     write_performance(base / naming.PERFORMANCE, tables)
-    status = f"partial {len(batches)} of {plan.batches}" if missing else COMPLETE
+    status = f"partial {len(present)} of {plan.batches}" if missing else COMPLETE
     manifest = make_manifest(master.parts, master.contract, counts, rows, status=status, planned=plan.batches)
     manifest |= _provenance(base, settings)
     write_json(base / "master" / naming.MANIFEST, manifest)
     return manifest
 
 
-def _plan(base: Path, settings: SpliceSettings) -> Plan:
-    ranking = read_ranking(base / "plan" / RANKING_FILE)
-    taken = planned_count(ranking.num_rows, settings.selection.n_genes)
-    return Plan(ranking.slice(0, taken), settings.selection.batch_size)
+def _plan(base: Path, settings: SpliceSettings, batches: int | None) -> Plan:
+    ranking, selection = read_ranking(base / "plan" / RANKING_FILE), settings.selection
+    taken = planned_count(ranking.num_rows, selection.n_genes)
+    if selection.n_genes is not None and taken < selection.n_genes:
+        logging.warning("%d genes are asked for, policy '%s' has %d", selection.n_genes, selection.policy, taken)
+    needed = batch_count(taken, selection.batch_size)
+    return Plan(ranking.slice(0, taken), selection.batch_size, max(needed, batches or 0))
 
 
 def _drop_stale(base: Path, batches: int) -> None:

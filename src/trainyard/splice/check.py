@@ -16,8 +16,8 @@ import pyarrow as pa
 from trainyard.splice import naming, verdicts
 from trainyard.splice.columnchecks import ColumnFacts, column_facts
 from trainyard.splice.genemanifest import read_gene_manifest
-from trainyard.splice.master import Master, inspect_master
-from trainyard.splice.plan import batch_count, planned_count, read_ranking
+from trainyard.splice.master import Master, inspect_master, read_manifest
+from trainyard.splice.plan import planned_count, read_ranking
 from trainyard.splice.planfiles import LEDGER, RANKING_FILE
 from trainyard.splice.reasons import Reason
 from trainyard.splice.reference import Reference
@@ -132,7 +132,10 @@ def check_build(base: Path, settings: SpliceSettings, *, splits: Path | None = N
     ranking = read_ranking(base / "plan" / RANKING_FILE, columns=["rank", "gene_id"])
     taken = planned_count(ranking.num_rows, settings.selection.n_genes)
     planned = ranking["gene_id"].slice(0, taken).to_pylist()
-    ledgers = _ledgers(base, batch_count(taken, settings.selection.batch_size))
+    manifest = read_manifest(base / "master")
+    if manifest is None:
+        raise InputError(f"{base / 'master'}: has no {naming.MANIFEST}; assemble the dataset first")
+    ledgers = _ledgers(base, manifest["parts_planned"])
     report = check_dataset(
         base / "master",
         reference=Reference(base / "reference"),

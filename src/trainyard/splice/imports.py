@@ -94,6 +94,8 @@ class TableImport:
         Raises:
             InputError: A file cannot be read.
         """
+        if not genes:
+            return
         by_id = {gene.gene_id: gene for gene in genes}
         # Two rows of scores and one that counts how often a base was given.
         found = {gene.gene_id: np.zeros((3, gene.length), np.float32) for gene in genes}

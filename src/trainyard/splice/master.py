@@ -26,6 +26,8 @@ from trainyard.yard.tables import Column, Role, TableContract
 FORMAT = "trainyard-splice-master"
 COMPLETE = "complete"
 BATCH_ROWS = 65_536
+BATCH_CELLS = 32_000_000
+"""Values read in one piece, so that thousands of columns take no more memory than hundreds."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,9 @@ def inspect_master(folder: Path, *, allow_partial: bool = False, checksums: bool
     if not found:
         raise InputError(f"{folder}: no finished part in it yet; wait for the build, or run it")
     parts = tuple(Part(path, _vouch(path, checksums=checksums)) for path in found.values())
-    contract = _one_contract(parts, manifest)
-    total = "?" if manifest is None else str(manifest["parts_planned"])
-    if manifest is not None and _is_listed(parts, manifest):
-        status = str(manifest["status"])
-    else:
-        status = f"partial {len(parts)} of {total}"
+    # Of an incomplete dataset the manifest may be that of an earlier build.
+    contract = _one_contract(parts, None if allow_partial else manifest)
+    status = _status(parts, manifest)
     if status != COMPLETE and not allow_partial:
         raise InputError(
             f"{folder}: the dataset is incomplete ({status} parts); wait until the build has finished, or say that a"
@@ -193,7 +192,9 @@ def stream_part(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
     """
     try:
         with faults_named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=None if columns is None else list(columns)):
+            names = list(file.schema_arrow.names if columns is None else columns)
+            rows = min(BATCH_ROWS, max(BATCH_CELLS // max(len(names), 1), 1))
+            for batch in file.iter_batches(batch_size=rows, columns=names):
                 yield pa.table(batch)
     except (pa.ArrowInvalid, OSError) as error:
         raise IntegrityError(f"{path}: cannot be read as Parquet ({error}); {_REMEDY}") from error
@@ -275,9 +276,14 @@ def _one_contract(parts: Sequence[Part], manifest: Mapping[str, Any] | None) -> 
     for part in parts:
         contract = contract_of(part.path)
         if contract.digest != wanted:
+            like = (
+                f"of {parts[0].path.name} ({_difference(first, contract)})"
+                if part is not parts[0]
+                else "of the manifest"
+            )
             raise IntegrityError(
-                f"{part.path}: its columns are not those of the dataset ({_difference(first, contract)}); it was built"
-                " with other settings: build it again, it is not converted"
+                f"{part.path}: its columns are not those {like}; it was built with other settings: build it again, or"
+                " assemble again; it is not converted"
             )
         if part.receipt.schema not in (None, contract.digest):
             raise IntegrityError(f"{part.path}: its receipt names another schema than it has; {_REMEDY}")
@@ -288,6 +294,13 @@ def _difference(one: TableContract, other: TableContract) -> str:
     fewer, more = (sorted(set(a.names) - set(b.names)) for a, b in ((one, other), (other, one)))
     words = [f"lacks {', '.join(fewer[:3])}"] * bool(fewer) + [f"adds {', '.join(more[:3])}"] * bool(more)
     return " and ".join(words) or "same names, but other types, roles or order"
+
+
+def _status(parts: Sequence[Part], manifest: Mapping[str, Any] | None) -> str:
+    if manifest is not None and _is_listed(parts, manifest):
+        return str(manifest["status"])
+    planned = 0 if manifest is None else int(manifest["parts_planned"])
+    return f"partial {len(parts)} of {planned if planned >= len(parts) else '?'}"
 
 
 def _is_listed(parts: Sequence[Part], manifest: Mapping[str, Any]) -> bool:

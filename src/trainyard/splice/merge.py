@@ -214,17 +214,21 @@ def _gene_rows(
     *,
     drop_splits: bool,
 ) -> list[dict[str, Any]]:
-    """Every gene that any of the datasets was asked for, once per request."""
+    """Every gene that any of the datasets was asked for, once per request; only one of them counts."""
     rows = []
+    counted: set[str] = set()
     for index, source in enumerate(sources):
         for row in source.genes:
-            gene_id = row["gene_id"]
-            if row["status"] != KEPT:
-                mine = row
-            elif owners[gene_id] == index:
+            gene_id, status = row["gene_id"], row["status"]
+            repeated = owners.get(gene_id, index) != index or gene_id in counted
+            if status == KEPT and not repeated:
                 mine = placed(row, parts, counts.get(gene_id))
+            elif status == LEFT_OUT or gene_id is None or not repeated:
+                mine = row
             else:
                 mine = placed(row, parts, None) | {"status": LEFT_OUT, "reason": Reason.REPEATED_GENE}
+            if mine["status"] != LEFT_OUT:
+                counted.add(gene_id)
             rows.append(mine | {"split": None} if drop_splits else mine)
     return rows
 

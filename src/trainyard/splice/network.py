@@ -22,7 +22,7 @@ from trainyard.splice.layers import BASES, GROUP, Conv, Member, Norm, Unit
 
 _SOFTMAX_STEP = 64
 """Softmax works in vectors of a few numbers and treats the rest of a row by other instructions, which round
-differently; with rows of a multiple of this, how a gene is cut does not show in the last bit."""
+differently; with rows of a multiple of this, a base scores the same wherever in a piece it lies."""
 
 
 @dataclass(frozen=True)

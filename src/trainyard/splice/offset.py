@@ -183,9 +183,8 @@ def check(report: OffsetReport, *, min_share: float, what: str) -> None:
 
 
 def _is_exact(report: OffsetReport, group: Group, min_share: float) -> bool:
-    n = report.well_scored(group)
-    missed = n - int(report.peaks[group][RADIUS])
-    return report.mode(group) == 0 and missed <= max(1.0, (1 - min_share) * n)
+    missed = report.well_scored(group) - int(report.peaks[group][RADIUS])
+    return report.mode(group) == 0 and (missed <= 1 or report.share(group) >= min_share)
 
 
 def _found(report: OffsetReport, group: Group) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainyard.splice.settings import SplicePruneSettings
 from trainyard.splice.split import TRAIN
-from trainyard.splice.train.data import Bools, Floats, SplitRows
+from trainyard.splice.train.data import Bools, Floats, SplitRows, open_rows
 from trainyard.splice.train.metrics import average_precision, curve
 from trainyard.splice.train.runtime import one_blas_thread
 from trainyard.yard.errors import InputError, IntegrityError
@@ -121,6 +121,31 @@ def fit_pruning(data: SplitRows, settings: SplicePruneSettings) -> Pruning:
     }
     constant = tuple(sorted(name for name, same in zip(names, moments.constant, strict=True) if same))
     return Pruning(constant, tuple(pairs), strength, fitted_on)
+
+
+def prune(
+    folder: Path, splits: Path, out: Path, settings: SplicePruneSettings, *, allow_partial: bool = False
+) -> list[Pruned]:
+    """Write `pruned_features.json`; without any where pruning is switched off.
+
+    Args:
+        folder: `master/`, or the folder of the line.
+        splits: Contract SPLIT.
+        out: The file.
+        settings: Thresholds, and how many rows are looked at.
+        allow_partial: Take what is finished of an incomplete dataset.
+
+    Returns:
+        What goes if all families of features are used.
+
+    Raises:
+        InputError, IntegrityError, LeakageError: See `open_rows` and `fit_pruning`.
+    """
+    data = open_rows(folder, splits, allow_partial=allow_partial)
+    pruning = fit_pruning(data, settings) if settings.enabled else NOTHING
+    columns = [column.name for column in data.master.features]
+    write_pruning(out, pruning, columns, settings)
+    return pruning.drop(columns)
 
 
 def write_pruning(path: Path, pruning: Pruning, columns: Collection[str], settings: SplicePruneSettings) -> None:

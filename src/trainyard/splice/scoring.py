@@ -74,7 +74,7 @@ def piece_length(length: int, block: int) -> int:
     """
     pieces = -(-length // block)
     even = -(-length // pieces)
-    return min(-(-even // _STEP) * _STEP, max(block, 1)) if length > _STEP else length
+    return min(-(-even // _STEP) * _STEP, block) if length > _STEP else even
 
 
 def _score(model: BaseModel, targets: list[Target], block: int) -> Iterator[tuple[Target, Scores]]:

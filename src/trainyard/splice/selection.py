@@ -62,6 +62,12 @@ class Pool:
     """Kinds `gene` (of the annotation) and `requested_gene` (of the gene file)."""
 
 
+def left_out(ledger: Ledger, kind: str) -> str:
+    """What a ledger says of the items of a kind that were left out, for people: counts by reason."""
+    rejected = ledger.to_dict()["kinds"].get(kind, {}).get("rejected", {})
+    return ", ".join(f"{n} {reason}" for reason, n in rejected.items()) or "none"
+
+
 @dataclass(frozen=True)
 class Ranking:
     """The order in which genes enter the dataset, and what became of the pool's other genes."""

@@ -94,8 +94,8 @@ class SpliceModelSettings(Settings):
     block: int = Field(
         50_000,
         ge=100,
-        description="Positions scored in one piece; a matter of speed and memory, not of values (1e-5 at most between"
-        " devices or versions of torch; on one CPU not a bit).",
+        description="Positions scored in one piece; a matter of speed and memory: it changes scores by rounding only (1e-6"
+        " at most), and scores that are in the store are not computed again for it.",
     )
     batch_positions: int = Field(
         400_000,

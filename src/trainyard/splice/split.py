@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from trainyard.splice.artifacts import column_names, stream
-from trainyard.splice.genelist import without_version
+from trainyard.splice.genelist import spellings
 from trainyard.splice.reasons import Reason
 from trainyard.splice.settings import SpliceSplitSettings
 from trainyard.yard.errors import ConfigError, InputError, LeakageError
@@ -188,14 +188,14 @@ def read_families(path: Path, genes: pa.Table) -> list[tuple[str, str]]:
     columns = {"gene_id": pa.string(), "group": pa.string()}
     missing = [name for name in columns if path.is_file() and name not in column_names(path)]
     if missing:
-        raise InputError(f"{path}: has no column {', '.join(missing)}; splice.split.group_table needs gene_id and group")
+        raise InputError(f"{path}: has no column {', '.join(missing)}; a group table has gene_id and group")
     if not path.is_file():
         raise InputError(f"{path}: no such file; splice.split.group_table names it")
     known = set(genes["gene_id"].to_pylist())
     found, unknown = [], 0
     for table in stream(path, columns):
         for row in table.to_pylist():
-            names = [name for name in (row["gene_id"] or "", without_version(row["gene_id"] or "")) if name in known]
+            names = [name for name in spellings(row["gene_id"] or "") if name in known]
             if not row["group"]:
                 continue
             unknown += not names

@@ -96,7 +96,7 @@ def open_big_wig(path: Path, mode: str) -> Any:
         InputError: The file cannot be opened as BigWig.
     """
     try:
-        import pyBigWig  # type: ignore[import-not-found]
+        import pyBigWig
     except ImportError:
         raise EnvironmentFault(
             f"{path}: BigWig needs the package pyBigWig, which is not installed: pip install pyBigWig, or use bedGraph"

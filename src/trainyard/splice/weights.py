@@ -8,7 +8,6 @@ mislead.
 from __future__ import annotations
 
 import io
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,10 +142,14 @@ def _state(path: Path) -> dict[str, Floats]:
     try:
         with faults_named(path):
             data = path.read_bytes()
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such weight file; check model.weights") from None
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # What is no weight file can make the reader raise nearly anything.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{path}: cannot be read as weights of OpenSpliceAI ({reason}); it is truncated or of another kind: fetch"

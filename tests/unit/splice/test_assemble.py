@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from small_build import SmallBuild, built, small_settings
 
+from trainyard.splice.check import check_build
 from trainyard.splice.dataset_schema import PERFORMANCE
 from trainyard.splice.genemanifest import read_gene_manifest
-from trainyard.splice.master import inspect_master
+from trainyard.splice.master import inspect_master, open_master
 from trainyard.yard.errors import IntegrityError
 from trainyard.yard.files import read_json
 from trainyard.yard.receipts import receipt_path, write_receipt
@@ -184,6 +185,17 @@ def test_every_requested_gene_ends_in_the_gene_manifest(tmp_path: Path) -> None:
         (None, "nope (line 4)", "failed", "not_in_annotation"),
     ]
     assert manifest["genes"] == {"failed": 1, "kept": 2, "left_out": 2}
+
+
+def test_batches_that_the_genes_do_not_fill_are_empty_parts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build = built(tmp_path / "splice", settings=small_settings(selection={"n_genes": 20}))
+    build.batches(4, 5)
+    manifest = build.assembled(batches=5)
+    assert [part["rows"] > 0 for part in manifest["parts"]] == [True, True, True, False, False]
+    assert "20 genes are asked for, policy 'random' has 12" in caplog.text
+    assert (manifest["status"], manifest["parts_planned"], manifest["genes"]) == ("complete", 5, {"kept": 12})
+    assert open_master(build.base).count_rows() == manifest["rows"]
+    assert all(finding.passed is not False for finding in check_build(build.base, build.settings).findings)
 
 
 def test_splits_are_taken_along(finished: SmallBuild, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_build import SmallBuild, built, small_settings
 
+from trainyard.splice import master as module
 from trainyard.splice.dataset_schema import FeatureColumn, dataset
 from trainyard.splice.master import contract_of, inspect_master, open_master, stream_part
 from trainyard.yard.errors import InputError, IntegrityError
@@ -64,6 +65,13 @@ def test_rows_come_in_pieces_by_part(base: Path) -> None:
     assert [index for index, _ in pieces] == [0, 1, 2]
     assert sum(table.num_rows for _, table in pieces) == master.rows
     assert pieces[0][1].column_names == ["gene_id", "position"]
+
+
+def test_pieces_are_bounded_whatever_the_number_of_columns(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH_CELLS", 142 * 10)
+    sizes = [table.num_rows for _, table in inspect_master(base).stream()]
+    assert max(sizes) == 10 and sum(sizes) == 930
+    assert max(table.num_rows for table in stream_part(part(base, 1), ["gene_id"])) > 10
 
 
 def test_temporary_files_are_no_strays(base: Path) -> None:
@@ -135,7 +143,7 @@ def _no_manifest_of_ours(base: Path) -> None:
         (_torn, r"part-00002.parquet: has \d+ bytes, its receipt says"),
         (_flipped, r"part-00002.parquet: sha256 is"),
         (_rebuilt, r"part-00002.parquet: was built again after the manifest"),
-        (_foreign_schema, r"part-00002.parquet: its columns are not those of the dataset \(adds gc_again\)"),
+        (_foreign_schema, r"part-00002.parquet: its columns are not those of part-00001.parquet \(adds gc_again\)"),
         (_no_contract, r"part-00002.parquet: its schema states no contract"),
         (_wrong_count, r"part-00002.parquet: holds \d+ rows, its receipt says 7"),
         (_no_manifest_of_ours, r"manifest.json: not a manifest"),
@@ -181,6 +189,24 @@ def test_a_build_can_be_read_while_it_goes_on(tmp_path: Path) -> None:
     build.batches(3)
     build.assembled()
     assert inspect_master(build.base).status == "complete"
+    build.settings = small_settings(selection={"n_genes": 4})
+    build.assembled()
+    build.settings = small_settings()
+    build.batches(2)
+    assert inspect_master(build.base, allow_partial=True).status == "partial 2 of ?"
+
+
+def test_an_old_manifest_does_not_stand_in_the_way_of_a_build_with_other_columns(tmp_path: Path) -> None:
+    build = built(tmp_path / "splice")
+    build.assembled()
+    build.settings = small_settings(features={"kmer_sizes": [2]})
+    build.batches(1)
+    with pytest.raises(IntegrityError, match=r"part-00002.parquet: its columns are not those of part-00001.parquet"):
+        inspect_master(build.base, allow_partial=True)
+    build.batches()
+    with pytest.raises(IntegrityError, match="its columns are not those of the manifest"):
+        inspect_master(build.base)
+    assert build.assembled()["status"] == "complete"
 
 
 def test_a_folder_without_parts_or_none_at_all_is_told(tmp_path: Path) -> None:

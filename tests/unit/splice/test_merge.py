@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from small_build import SmallBuild, built, small_settings
 
+from trainyard.splice.check import check_dataset
 from trainyard.splice.genemanifest import read_gene_manifest
 from trainyard.splice.master import inspect_master, open_master
 from trainyard.splice.merge import merge
@@ -152,6 +153,20 @@ def _late(folder: Path) -> Path:
     listed = folder / "late.txt"
     listed.write_text("\n".join([*NAMES[8:], "G007"]))
     return listed
+
+
+def test_a_gene_that_failed_in_one_and_is_kept_in_another_counts_once(second: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "genes.txt"
+    listed.write_text("\n".join(["G000", "G008"]))
+    chosen = small_settings(selection={"policy": "custom", "gene_file": listed, "max_failed_genes": 0.5})
+    build = built(tmp_path / "splice", settings=chosen, failing=("G008",))
+    build.assembled(splits=SPLITS)
+    for order in ([build.base, second], [second, build.base]):
+        out = tmp_path / f"merged-{order[0].parent.name}"
+        merge(order, out)
+        rows = read_gene_manifest(out / "master/gene_manifest.csv").to_pylist()
+        assert sorted(r["status"] for r in rows if r["gene_id"] == "G008") == ["kept", "left_out"]
+        assert check_dataset(out).findings[8].passed
 
 
 def test_nothing_is_written_over_and_nothing_half_stays(first: Path, second: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainyard.splice.settings import SpliceTrainSettings
 from trainyard.splice.train.feed import Feed
-from trainyard.splice.train.learners import Fitted
+from trainyard.splice.train.learners import Fitted, history_rows
 from trainyard.yard.errors import ConfigError
 from trainyard.yard.files import faults_named
 
@@ -82,7 +82,7 @@ def fit(learn: Feed, watch: Feed | None, settings: SpliceTrainSettings, *, cache
         )
         best = booster.best_iteration if watch is not None else booster.num_boosted_rounds() - 1
         del train, evals  # They hold the files open.
-    rounds = _rows_of(history)
+    rounds = history_rows(history)
     model = Boosted(booster[: best + 1], learn.columns)
     facts = {"parameters": parameters, "trees": best + 1, "rounds_tried": len(rounds), "external_memory": external}
     return Fitted(model, rounds, facts)
@@ -166,18 +166,11 @@ def _parameters(classes: int, settings: SpliceTrainSettings) -> dict[str, Any]:
         told = ", ".join(f"{name} by splice.train.{_OURS[name]}" for name in taken)
         raise ConfigError(f"splice.train.parameters: set {told}")
     if classes == 2:
-        task = {"objective": "binary:logistic", "eval_metric": "logloss"}
+        task: dict[str, Any] = {"objective": "binary:logistic", "eval_metric": "logloss"}
     else:
         task = {"objective": "multi:softprob", "num_class": classes, "eval_metric": "mlogloss"}
     fixed = {"seed": settings.seed, "nthread": settings.threads, "validate_parameters": True}
     return {**DEFAULTS, **task, **settings.parameters, **fixed}
-
-
-def _rows_of(history: dict[str, dict[str, list[float]]]) -> list[dict[str, float]]:
-    """One row per round, with the metrics of train and val."""
-    columns = {f"{split}_{name}": values for split, found in history.items() for name, values in found.items()}
-    rounds = len(next(iter(columns.values()), []))
-    return [{name: float(values[i]) for name, values in columns.items()} for i in range(rounds)]
 
 
 @contextmanager

@@ -195,14 +195,15 @@ class SplitRows:
         names = table["gene_id"].combine_chunks().dictionary_encode()
         self._check_clusters(table, path)
         splits = [self._split_of(gene, path) for gene in names.dictionary.to_pylist()]
-        codes = np.array([_ORDER.index(split) for split in splits], np.int8)[names.indices.to_numpy()]
+        place = names.indices.to_numpy()
+        codes: NDArray[np.int8] = np.array([_ORDER.index(split) for split in splits], np.int8)[place]
         numbers = np.array(
             [
                 genes[split].setdefault(gene, len(genes[split])) if split != NONE else -1
                 for gene, split in zip(names.dictionary.to_pylist(), splits, strict=True)
             ],
             np.int32,
-        )[names.indices.to_numpy()]
+        )[place]
         for code, split in enumerate(SPLITS):
             mine = codes == code
             if mine.any():
@@ -224,8 +225,8 @@ class SplitRows:
             told = self._splits.get(row["gene_id"], row)["locus_cluster"]
             if told != row["locus_cluster"]:
                 raise LeakageError(
-                    f"{path}: gene {row['gene_id']} is of locus cluster {row['locus_cluster']}, but {self._where} has it"
-                    f" in {told}, so its neighbours may be in another split; dataset and split are of different"
+                    f"{path}: gene {row['gene_id']} is of locus cluster {row['locus_cluster']}, but {self._where} has"
+                    f" it in {told}, so its neighbours may be in another split; dataset and split are of different"
                     " annotations: split again"
                 )
 

@@ -7,7 +7,7 @@ seed) with a hash of what it predicted, and reading it back means fitting it aga
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,8 +64,8 @@ def kind_of(model: str) -> str:
         return SKLEARN
     known = ", ".join(sorted(set(_FILES) - {SKLEARN}))
     raise ConfigError(
-        f"splice.train.model: {model!r} is unknown; one of {known}, or the import path of a scikit-learn classifier such"
-        " as sklearn.ensemble.RandomForestClassifier"
+        f"splice.train.model: {model!r} is unknown; one of {known}, or the import path of a scikit-learn classifier,"
+        " such as sklearn.ensemble.RandomForestClassifier"
     )
 
 
@@ -159,6 +159,13 @@ def predict(model: Model, feed: Feed) -> Floats:
     if not np.isfinite(found).all():
         raise IntegrityError(f"{feed.data.master.folder}: predictions of {feed.split} are not finite; train again")
     return found
+
+
+def history_rows(history: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, float]]:
+    """One row per round from what boosting libraries record: values by split and metric."""
+    columns = {f"{split}_{name}": values for split, found in history.items() for name, values in found.items()}
+    rounds = len(next(iter(columns.values()), []))
+    return [{name: float(values[i]) for name, values in columns.items()} for i in range(rounds)]
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ def ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
+def is_nan(value: object) -> bool:
+    """Whether a value is a number that is undefined."""
+    return isinstance(value, float) and np.isnan(value)
+
+
 def curve(score: Floats, positive: Bools, weight: Floats) -> Curve:
     """Rank rows by score.
 

@@ -13,7 +13,7 @@ from trainyard.splice.train.feed import Feed
 Floats = NDArray[np.float32]
 
 LARGEST = 10.0
-"""Deviations beyond which a value is cut: the published ratios reach 1e9, and one such row would decide a linear model."""
+"""Deviations beyond which a value is cut: published ratios reach 1e9, and one such row would decide a linear model."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""Compare the trained meta-model with the base model on the same rows of val and test."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from trainyard.yard.command import parse_settings, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--master", type=Path, required=True, help="folder master of the dataset")
+    parser.add_argument("--splits", type=Path, required=True, help="table of splits")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--settings", required=True, help="SpliceTrainSettings as JSON")
+    parser.add_argument("--allow-partial", action="store_true", help="take what is finished of an incomplete dataset")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    args = parser.parse_args(argv)
+
+    from trainyard.splice.settings import SpliceTrainSettings
+    from trainyard.splice.train.evaluate import evaluate
+
+    settings = parse_settings(args.settings, SpliceTrainSettings)
+    report = evaluate(args.master, args.splits, args.model, args.out, settings, allow_partial=args.allow_partial)
+    for remark in report["remarks"]:
+        print(remark)
+    for site_type, found in report["delta"].items():
+        print(f"{args.out}: {site_type}: {told(found['delta_auprc'])} in AUPRC, {told(found['delta_f1'])} in F1 at 0.5")
+
+
+def told(delta: dict[str, Any]) -> str:
+    """A mean difference with its interval."""
+    if not delta["genes"]:
+        return "no gene to compare"
+    low, high = delta["ci95"]
+    return f"{delta['mean']:+.4f} [{low:+.4f}, {high:+.4f}] over {delta['genes']} genes"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+"""Find constant and repeated features in the train rows of the splice line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trainyard.yard.command import parse_settings, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--master", type=Path, required=True, help="folder master of the dataset")
+    parser.add_argument("--splits", type=Path, required=True, help="table of splits")
+    parser.add_argument("--settings", required=True, help="SplicePruneSettings as JSON")
+    parser.add_argument("--allow-partial", action="store_true", help="take what is finished of an incomplete dataset")
+    parser.add_argument("--out", type=Path, required=True, help="list of pruned features")
+    args = parser.parse_args(argv)
+
+    from trainyard.splice.prune import prune
+    from trainyard.splice.settings import SplicePruneSettings
+
+    settings = parse_settings(args.settings, SplicePruneSettings)
+    gone = prune(args.master, args.splits, args.out, settings, allow_partial=args.allow_partial)
+    print(f"{args.out}: {len(gone)} features pruned")
+
+
+if __name__ == "__main__":
+    run(main)

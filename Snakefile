@@ -45,6 +45,7 @@ if "splice" in CONFIG.lines:
 
     include: "rules/splice_plan.smk"
     include: "rules/splice.smk"
+    include: "rules/splice_train.smk"
     include: "rules/splice_demo.smk"
 
 

@@ -102,7 +102,8 @@ rule splice_offset_gate:
     input:
         reference="<results>/splice/reference/reference.json",
         indexes=expand(
-            "<results>/splice/scores/index_{batch}.parquet", batch=SPLICE_POOL_BATCHES[:1]
+            "<results>/splice/scores/index_{batch}.parquet",
+            batch=SPLICE_POOL_BATCHES[:1],
         ),
     output:
         "<results>/splice/check/offset.json",
@@ -183,7 +184,9 @@ rule splice_positions_batch:
         indexes=splice_indexes,
     output:
         raw=splice_raw("<results>/splice/batches/batch_{batch}_raw.parquet"),
-        receipt=splice_raw("<results>/splice/batches/batch_{batch}_raw.parquet.receipt.json"),
+        receipt=splice_raw(
+            "<results>/splice/batches/batch_{batch}_raw.parquet.receipt.json"
+        ),
         performance="<results>/splice/batches/performance_{batch}.parquet",
         record="<results>/splice/batches/performance_{batch}.parquet.receipt.json",
         ledger="<results>/splice/batches/positions_ledger_{batch}.json",
@@ -278,12 +281,16 @@ rule splice_assemble:
         ranking="<results>/splice/plan/ranking.parquet",
         split="<results>/splice/split/split.parquet",
         parts=expand(
-            "<results>/splice/master/part-{batch}.parquet.receipt.json", batch=SPLICE_BATCHES
+            "<results>/splice/master/part-{batch}.parquet.receipt.json",
+            batch=SPLICE_BATCHES,
         ),
         performance=expand(
-            "<results>/splice/batches/performance_{batch}.parquet", batch=SPLICE_BATCHES
+            "<results>/splice/batches/performance_{batch}.parquet",
+            batch=SPLICE_BATCHES,
         ),
-        ledgers=expand("<results>/splice/batches/ledger_{batch}.json", batch=SPLICE_BATCHES),
+        ledgers=expand(
+            "<results>/splice/batches/ledger_{batch}.json", batch=SPLICE_BATCHES
+        ),
     output:
         manifest="<results>/splice/master/manifest.json",
         genes=report(

@@ -7,6 +7,7 @@ from trainyard.splice.catalogue import batches, gene_limits
 from trainyard.splice.catalogue import placed as splice_placed
 from trainyard.splice.naming import batch_label
 from trainyard.splice.settings import ERROR_RANKED
+from trainyard.splice.train.learners import model_file
 from trainyard.yard.contents import contents_digest
 
 # Stages whose code shapes the dataset.
@@ -71,12 +72,16 @@ def splice_score_selection(wildcards):
     if cut:
         limits["pool" if SPLICE_RANKED else "n_genes"] = SPLICE_SCORED
     selection = SPLICE.selection.model_copy(update=limits)
-    return selection.model_dump_json(include={"policy", "gene_file", "batch_size", *limits})
+    kept = {"policy", "gene_file", "batch_size", *limits}
+    return selection.model_dump_json(include=kept)
 
 
 def splice_pool_indexes(wildcards):
     """Scores of the whole pool."""
-    return [f"{RESULTS}/splice/scores/index_{batch}.parquet" for batch in SPLICE_POOL_BATCHES]
+    return [
+        f"{RESULTS}/splice/scores/index_{batch}.parquet"
+        for batch in SPLICE_POOL_BATCHES
+    ]
 
 
 def splice_indexes(wildcards):
@@ -93,7 +98,11 @@ def splice_errors(wildcards):
 
 def splice_errors_option(wildcards):
     """The same, as an option."""
-    return " ".join(["--errors", *map(shlex.quote, splice_errors(wildcards))]) if SPLICE_RANKED else ""
+    return (
+        " ".join(["--errors", *map(shlex.quote, splice_errors(wildcards))])
+        if SPLICE_RANKED
+        else ""
+    )
 
 
 def splice_score_runtime(wildcards, attempt):
@@ -105,7 +114,9 @@ def splice_contents(wildcards):
     """Stands for the contents of genome and annotation, where nobody makes them."""
     if SPLICE.inputs.source == "demo":
         return ""
-    return contents_digest([SPLICE.inputs.fasta, SPLICE.inputs.annotation], STATE / "cache")
+    return contents_digest(
+        [SPLICE.inputs.fasta, SPLICE.inputs.annotation], STATE / "cache"
+    )
 
 
 def splice_gene_file(wildcards):
@@ -132,8 +143,13 @@ def splice_dataset(wildcards):
 
 def splice_targets(wildcards):
     """Everything of the splice line: dataset, trained model, report."""
-    folder = f"{RESULTS}/splice"
-    return splice_dataset(wildcards)
+    folder = f"{RESULTS}/splice/train"
+    targets = splice_dataset(wildcards)
+    if SPLICE.train.enabled:
+        targets += [f"{folder}/metrics.json"]
+        if SPLICE.train.probes or SPLICE.train.ablations:
+            targets += [f"{folder}/probes.json"]
+    return targets
 
 
 LINES["splice"] = splice_targets
@@ -150,6 +166,20 @@ with errors_for_people():
     SPLICE_BATCHES = batches(SPLICE_GENES, SPLICE.selection.batch_size)
     SPLICE_POOL_BATCHES = batches(SPLICE_SCORED, SPLICE.selection.batch_size)
 
+    SPLICE_MODEL = model_file(SPLICE.train.model)
+
+# Settings of training that shape the model; the others shape its evaluation.
+SPLICE_FITTED = {
+    "model",
+    "parameters",
+    "target",
+    "families",
+    "external_memory_rows",
+    "rounds",
+    "early_stopping_rounds",
+    "threads",
+    "seed",
+}
 splice_analysis = [
     f"<results>/splice/analysis/splice_{name}_{{batch}}.parquet"
     for name in ("positions_enhanced", "errors")

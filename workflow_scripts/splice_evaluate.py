@@ -14,6 +14,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--master", type=Path, required=True, help="folder master of the dataset")
     parser.add_argument("--splits", type=Path, required=True, help="table of splits")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--reference", type=Path, help="folder of the reference, to check figures on whole genes")
+    parser.add_argument("--scores", type=Path, help="folder of the score store, for the same")
     parser.add_argument("--settings", required=True, help="SpliceTrainSettings as JSON")
     parser.add_argument("--allow-partial", action="store_true", help="take what is finished of an incomplete dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
@@ -21,9 +23,19 @@ def main(argv: list[str] | None = None) -> None:
 
     from trainyard.splice.settings import SpliceTrainSettings
     from trainyard.splice.train.evaluate import evaluate
+    from trainyard.splice.train.full_positions import Sources
 
     settings = parse_settings(args.settings, SpliceTrainSettings)
-    report = evaluate(args.master, args.splits, args.model, args.out, settings, allow_partial=args.allow_partial)
+    whole = args.reference is not None and args.scores is not None
+    report = evaluate(
+        args.master,
+        args.splits,
+        args.model,
+        args.out,
+        settings,
+        sources=Sources.open(args.reference, args.scores) if whole else None,
+        allow_partial=args.allow_partial,
+    )
     for remark in report["remarks"]:
         print(remark)
     for site_type, found in report["delta"].items():

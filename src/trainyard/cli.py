@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from trainyard import __version__
 from trainyard.publish.places import COLUMNS, REFERENCE, SCHEMA
+from trainyard.splice.cli import add_commands as add_splice_commands
 from trainyard.yard.command import run
 from trainyard.yard.errors import ConfigError, IntegrityError
 
@@ -51,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("shard", type=Path, help="TFRecord file")
     preview.add_argument("--record", type=int, default=0, metavar="N", help="0-based number of the record; default 0")
     _add_generated(transit, "columns", "page of all features and columns", COLUMNS["transit"])
+
+    splice = _group(commands, "splice", "the splice line")
+    add_splice_commands(splice)
+    _add_generated(splice, "columns", "page of all features and columns", COLUMNS["splice"])
 
     voxel = _group(commands, "voxel", "the voxel line")
     voxelize = _add(voxel, "voxelize", "voxelise protein structures", _voxelize)

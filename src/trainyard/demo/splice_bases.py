@@ -89,7 +89,7 @@ def masked(seed: int, number: int, n: int) -> Flags:
 
 def _take_over(codes: Codes, locked: Flags, gene: Gene, before: Codes) -> None:
     """Put the shared bases, with the flank on the far side, in their place."""
-    n = gene.head + gene.tail + FLANK
+    n = gene.shared + FLANK
     if gene.head:
         codes[:n], locked[:n] = before[-n:], True
     else:

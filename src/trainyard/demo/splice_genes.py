@@ -1,7 +1,7 @@
 """The simulated genes: exons, transcripts and decoys, each a function of the seed and the gene's number alone.
 
-Some numbers have a role: what overlaps in real annotations, or goes wrong in them, does so there. A gene is described in
-transcript direction, intervals being 0-based and half-open; where it lies is decided later.
+Some numbers have a role: what overlaps in real annotations, or goes wrong in them, does so there. A gene is described
+in transcript direction, intervals being 0-based and half-open; where it lies is decided later.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Literal
 
 import numpy as np
 
+from trainyard.demo.splice_motifs import USUAL_ENDS
 from trainyard.splice.reasons import Reason
-from trainyard.splice.schema import ACCEPTOR, DONOR, SITE_TYPES
+from trainyard.splice.schema import ACCEPTOR, DONOR
 from trainyard.yard.identity import generator
 
 PERIOD = 24
 """Roles that many genes may have come again every so many genes."""
 READTHROUGH, CONVERGENT = 3, 7
 """Places in the period of genes that overlap the one before: on its strand, sharing a donor, or tail to tail."""
-SINGLE_EXON, MINOR_INTRON, ONE_BASE_EXON = 5, 10, 8
+SINGLE_EXON, ONE_BASE_EXON, MINOR_INTRON, GC_INTRON = 5, 8, 10, 12
 ABUTTING_EXONS, TWO_STRANDS, REPEATED_EXON = 0, 1, 4
 """Numbers of genes with a faulty transcript."""
 LOST_CONTIG, PAST_END = 9, 14
@@ -33,22 +34,25 @@ FLANK = 200
 TAIL = 60
 """Bases that two genes share tail to tail, less the flank."""
 
-DECOY_SHARE = {DONOR: 0.5, ACCEPTOR: 0.5}
-"""Decoys per intron that has room."""
+DECOY_SHARE = 0.5
+"""Decoys of each kind per intron that has room."""
 NEAR_SHARE, NEAR, FAR = 0.25, 60, 260
 """Share of decoys that may lie near an exon, and how far from exons decoys lie at least, nt."""
 
 Interval = tuple[int, int]
 Ends = Literal["GT-AG", "GC-AG", "AT-AC"]
+CANONICAL: Ends = "GT-AG"
 
 _GC_SHARE = 0.01
-_EXON, _INTRON = (125.0, 0.4, 50, 300), (800.0, 0.8, 120, 4500)
+_EXON, _INTRON = (125.0, 0.4, 50, 300), (900.0, 0.8, 120, 4500)
 """Median (nt), standard deviation of the logarithm, least and most."""
 _LAST_EXON = (160, 300)
-_COUNTS = {"protein_coding": (5, 12), "lncRNA": (3, 5), "unprocessed_pseudogene": (3, 6)}
+_COUNTS = {"protein_coding": (6, 14), "lncRNA": (3, 5), "unprocessed_pseudogene": (3, 6)}
 """Fewest and most exons."""
 _ROOM = 300
 """Introns from this length on have room for an alternative site, nt."""
+_ELBOW = 50
+"""Bases between a decoy and anything else that is planted, nt."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,14 @@ class Gene:
     unknown: Interval | None
     """A run of N."""
     head: int = 0
-    """Bases at its beginning that it shares with the gene before, flank included."""
+    """Bases at its beginning that it shares with the gene before and the flank of that."""
     tail: int = 0
     """The same at its end."""
+
+    @property
+    def shared(self) -> int:
+        """Bases that it shares with the gene before and the flank of that."""
+        return self.head + self.tail
 
     @property
     def gene_id(self) -> str:
@@ -117,9 +126,7 @@ class Gene:
         donors = {own[i][0]: ends.split("-")[0] for i, ends in self.odd_introns}
         acceptors = {own[i][1]: ends.split("-")[1] for i, ends in self.odd_introns}
         found = {intron for transcript in self.transcripts if transcript.stands for intron in transcript.introns}
-        return {
-            (begin, end): f"{donors.get(begin, 'GT')}-{acceptors.get(end, 'AG')}" for begin, end in sorted(found)
-        }
+        return {(begin, end): f"{donors.get(begin, 'GT')}-{acceptors.get(end, 'AG')}" for begin, end in sorted(found)}
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
@@ -161,21 +168,21 @@ def make_gene(seed: int, number: int) -> Gene:
     if place == SINGLE_EXON:
         whole = (0, int(draw.integers(500, 900)))
         return Gene(number, gene_type, _strand(draw, place), whole[1], (Transcript((whole,)),), (), (), None)
-    exons, head, tail = _exons(draw, gene_type), 0, 0
+    exons, head, tail, odd = _exons(draw, gene_type), 0, 0, _odd_introns(draw, place)
     if before is not None and place == READTHROUGH:
-        exons, head = _read_through(make_gene(seed, before), exons)
+        exons, head, odd[0] = _read_through(make_gene(seed, before), exons)
     elif before is not None:
         tail = TAIL + FLANK
         exons[-1] = (exons[-1][0], exons[-1][1] + tail)
     length = exons[-1][1]
-    odd = _odd_introns(draw, exons, place)
+    odd_introns = tuple((i, ends) for i, ends in sorted(odd.items()) if i < len(exons) - 1 and ends != CANONICAL)
     transcripts = (Transcript(tuple(exons)), *_alternatives(draw, exons, gene_type, place, first=2 if head else 1))
     transcripts += tuple(_faulty(exons, number))
-    unknown = _unknown(draw, exons, head) if place % 5 == 1 else None
-    taken = [(t - NEAR // 3, t + NEAR // 3) for one in transcripts for intron in one.introns for t in intron]
+    unknown = _unknown(draw, exons) if place % 5 == 1 else None
+    taken = [(t, t) for one in transcripts for intron in one.introns for t in intron]
     taken += [unknown] if unknown else []
     decoys = tuple(_decoys(draw, exons, head, taken))
-    return Gene(number, gene_type, _strand(draw, place), length, transcripts, odd, decoys, unknown, head, tail)
+    return Gene(number, gene_type, _strand(draw, place), length, transcripts, odd_introns, decoys, unknown, head, tail)
 
 
 def _gene_type(place: int) -> str:
@@ -209,50 +216,57 @@ def _exons(draw: np.random.Generator, gene_type: str) -> list[Interval]:
     return exons
 
 
-def _read_through(before: Gene, exons: list[Interval]) -> tuple[list[Interval], int]:
-    """Begin in the last but one exon of the gene before, and go on past its end; the first exon's end is shared."""
-    begin, end = before.transcripts[0].exons[-2]
+def _read_through(before: Gene, exons: list[Interval]) -> tuple[list[Interval], int, Ends]:
+    """Begin in the last but one exon of the gene before, and go on past its end; the first exon's end is shared.
+
+    Returns:
+        Exons, bases shared with the gene before, and the ends of the first intron, whose donor is shared.
+    """
+    known = before.transcripts[0].exons
+    begin, end = known[-2]
     start = (begin + end) // 2
     head = before.length + FLANK - start
     shift = head - exons[0][1]
-    return [(0, end - start), *((b + shift, e + shift) for b, e in exons[1:])], head
+    ends = dict(before.odd_introns).get(len(known) - 2, CANONICAL)
+    return [(0, end - start), *((b + shift, e + shift) for b, e in exons[1:])], head, ends
 
 
-def _odd_introns(draw: np.random.Generator, exons: list[Interval], place: int) -> tuple[tuple[int, Ends], ...]:
-    odd: dict[int, Ends] = dict.fromkeys(np.flatnonzero(draw.random(len(exons) - 1) < _GC_SHARE).tolist(), "GC-AG")
-    if place == READTHROUGH:
-        odd.pop(0, None)
-    if place == MINOR_INTRON:
-        odd[1] = "AT-AC"
-    return tuple(sorted(odd.items()))
+def _odd_introns(draw: np.random.Generator, place: int) -> dict[int, Ends]:
+    most = max(n for _, n in _COUNTS.values()) - 1
+    odd: dict[int, Ends] = dict.fromkeys(np.flatnonzero(draw.random(most) < _GC_SHARE).tolist(), "GC-AG")
+    if place in (MINOR_INTRON, GC_INTRON):
+        odd[1] = "AT-AC" if place == MINOR_INTRON else "GC-AG"
+    return odd
 
 
 def _alternatives(
     draw: np.random.Generator, exons: list[Interval], gene_type: str, place: int, *, first: int
 ) -> Iterator[Transcript]:
-    """Transcripts that skip an exon, retain an intron, or end or begin an exon elsewhere; each about its own exon."""
+    """Further transcripts, each of which differs at an exon of its own, from number `first` on."""
     most = {"protein_coding": 4, "lncRNA": 2}.get(gene_type, 0)
     wanted = 0 if place == MINOR_INTRON else int(draw.integers(0, most, endpoint=True))
-    inner = draw.permutation(np.arange(first, len(exons) - 1))[:wanted]
-    for j in inner.tolist():
-        (begin, end), before, after = exons[j], exons[j][0] - exons[j - 1][1], exons[j + 1][0] - exons[j][1]
-        choice, step = int(draw.integers(4)), int(draw.integers(45, 90))
-        if choice == 0 and after >= _ROOM:
-            changed = [(begin, end + step)]
-        elif choice == 1 and before >= _ROOM:
-            changed = [(begin - step, end)]
-        elif choice == 2 and end - begin >= 120:
-            changed = [(begin, end - step // 2)]
-        elif choice == 3:
-            yield Transcript((*exons[:j], (begin, exons[j + 1][1]), *exons[j + 2 :]))
-            continue
-        else:
-            changed = []
-        yield Transcript((*exons[:j], *changed, *exons[j + 1 :]))
-    longest = max(range(len(exons) - 1), key=lambda i: exons[i + 1][0] - exons[i][1])
+    for j in draw.permutation(np.arange(first, len(exons) - 1))[:wanted].tolist():
+        yield Transcript(tuple(_varied(draw, exons, j)))
     if place == ONE_BASE_EXON:
+        longest = max(range(len(exons) - 1), key=lambda i: exons[i + 1][0] - exons[i][1])
         middle = (exons[longest][1] + exons[longest + 1][0]) // 2
         yield Transcript((*exons[: longest + 1], (middle, middle + 1), *exons[longest + 1 :]))
+
+
+def _varied(draw: np.random.Generator, exons: list[Interval], j: int) -> list[Interval]:
+    """Exons of which number `j` begins or ends elsewhere, goes on through the next intron, or is skipped."""
+    (begin, end), before, after = exons[j], exons[j][0] - exons[j - 1][1], exons[j + 1][0] - exons[j][1]
+    choice, step = int(draw.integers(4)), int(draw.integers(45, 90))
+    new: list[Interval] = []
+    if choice == 0 and after >= _ROOM:
+        new = [(begin, end + step)]
+    elif choice == 1 and before >= _ROOM:
+        new = [(begin - step, end)]
+    elif choice == 2 and end - begin >= 120:
+        new = [(begin, end - step // 2)]
+    elif choice == 3:
+        return [*exons[:j], (begin, exons[j + 1][1]), *exons[j + 2 :]]
+    return [*exons[:j], *new, *exons[j + 1 :]]
 
 
 def _faulty(exons: list[Interval], number: int) -> Iterator[Transcript]:
@@ -266,29 +280,26 @@ def _faulty(exons: list[Interval], number: int) -> Iterator[Transcript]:
         yield Transcript((*exons[:2], *exons[1:]), Reason.EXONS_OVERLAP)
 
 
-def _unknown(draw: np.random.Generator, exons: list[Interval], head: int) -> Interval | None:
-    """A run of N in the middle of the longest intron that is the gene's own."""
-    introns = [(end, begin) for (_, end), (begin, _) in pairwise(exons) if end >= head]
+def _unknown(draw: np.random.Generator, exons: list[Interval]) -> Interval | None:
+    """A run of N in the middle of the longest intron, if that has room."""
+    introns = [(end, begin) for (_, end), (begin, _) in pairwise(exons)]
     begin, end = max(introns, key=lambda intron: intron[1] - intron[0])
     length = int(draw.integers(40, 120))
     middle = (begin + end) // 2
     return (middle, middle + length) if end - begin > 2 * _ROOM else None
 
 
-def _decoys(
-    draw: np.random.Generator, exons: list[Interval], head: int, taken: list[Interval]
-) -> Iterator[Site]:
+def _decoys(draw: np.random.Generator, exons: list[Interval], head: int, taken: list[Interval]) -> Iterator[Site]:
     """Sites in introns that no transcript uses, mostly far from exons, and not near anything that is taken."""
-    taken = list(taken)
     for (_, begin), (end, _) in pairwise(exons):
-        for kind, ends in zip(SITE_TYPES, ("GT", "AG"), strict=True):
+        for kind, ends in USUAL_ENDS.items():
             chosen, near, place = draw.random(3).tolist()
             margin = NEAR if near < NEAR_SHARE else FAR
-            low, high = max(begin, head) + margin, end - margin
-            if chosen >= DECOY_SHARE[kind] or high <= low:
+            least, most = max(begin, head) + margin, end - margin
+            if chosen >= DECOY_SHARE or most <= least:
                 continue
-            t = low + int(place * (high - low))
-            if any(a - 40 < t < b + 40 for a, b in taken):
+            t = least + int(place * (most - least))
+            if any(low - _ELBOW < t < high + _ELBOW for low, high in taken):
                 continue
-            taken.append((t, t + 1))
+            taken.append((t, t))
             yield Site(kind, t, ends)

@@ -5,8 +5,7 @@ Chromosomes only grow at their ends: what stands before a gene does not depend o
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +24,9 @@ ODD_SHARE = (True, True, True, False)
 """Which of four consecutive genes go to odd chromosomes, which the base model has not seen by default."""
 
 LINE = 60
+Stretch = tuple[Codes, Flags]
+"""Bases in genomic direction, and which of them are soft-masked; both of shape `(n,)`."""
+
 _LETTERS = np.frombuffer(b"ACGTNacgtn", np.uint8)
 
 
@@ -53,8 +55,7 @@ class Placed:
 class Genome:
     """The simulated genome, with its genes by number."""
 
-    contigs: dict[str, tuple[Codes, Flags]]
-    """Bases in genomic direction, and which of them are soft-masked."""
+    contigs: dict[str, Stretch]
     genes: tuple[Placed, ...]
 
 
@@ -75,48 +76,45 @@ def contig_of(number: int, chromosomes: int) -> str:
 
 def make_genome(settings: SpliceDemoSettings) -> Genome:
     """Make all genes and put them on their contigs."""
-    pieces: dict[str, list[tuple[Codes, Flags]]] = defaultdict(list)
-    lengths = {str(i): TELOMERE for i in range(1, settings.chromosomes + 1)}
+    chromosomes = [str(number) for number in range(1, settings.chromosomes + 1)]
     telomere = np.full(TELOMERE, UNKNOWN, np.uint8), np.zeros(TELOMERE, np.bool_)
-    for name in lengths:
-        pieces[name].append(telomere)
+    pieces = {name: [telomere] for name in chromosomes}
     placed: list[Placed] = []
-    last: Codes | None = None
+    painted: Codes | None = None
     for number in range(settings.genes):
         gene = make_gene(settings.seed, number)
+        painted = paint(settings.seed, gene, painted if gene.shared else None)
         contig = contig_of(number, settings.chromosomes)
-        overlaps = partner_of(number) is not None
-        last = paint(settings.seed, gene, last if overlaps else None)
-        new = _new_bases(settings.seed, gene, last)
-        at = lengths.get(contig, 0)
-        # Shared bases, and none of the flank before the gene, are there already.
-        ahead = -(gene.head + gene.tail) if overlaps else len(new) - gene.length - FLANK
-        placed.append(Placed(gene, contig, at + ahead + 1, last[FLANK:-FLANK]))
-        pieces[contig].append((new, masked(settings.seed, number, len(new))))
-        lengths[contig] = at + len(new)
-    contigs = {}
-    for name, parts in pieces.items():
-        if name != LOST:
-            closed = [*parts, telomere] if name != CUT else parts
-            bases, mask = (np.concatenate(arrays) for arrays in zip(*closed, strict=True))
-            # The contig ends within its only gene.
-            end = len(bases) - placed[PAST_END].gene.length // 2 if name == CUT else None
-            contigs[name] = bases[:end], mask[:end]
+        there = pieces.setdefault(contig, [])
+        new = _new_bases(settings.seed, gene, painted)
+        ahead = -gene.shared if gene.shared else len(new) - gene.length - FLANK
+        start = sum(len(codes) for codes, _ in there) + ahead + 1
+        placed.append(Placed(gene, contig, start, painted[FLANK:-FLANK]))
+        there.append((new, masked(settings.seed, number, len(new))))
+    pieces.pop(LOST, None)
+    contigs = {name: _joined([*parts, telomere] if name in chromosomes else parts) for name, parts in pieces.items()}
+    if CUT in contigs:
+        end = placed[PAST_END].end - placed[PAST_END].gene.length // 2
+        contigs[CUT] = contigs[CUT][0][:end], contigs[CUT][1][:end]
     return Genome(contigs, tuple(placed))
+
+
+def _joined(parts: Sequence[Stretch]) -> Stretch:
+    codes, mask = zip(*parts, strict=True)
+    return np.concatenate(codes), np.concatenate(mask)
 
 
 def _new_bases(seed: int, gene: Gene, painted: Codes) -> Codes:
     """What a gene adds to its contig, in genomic direction."""
-    known = gene.head + gene.tail
-    if known and gene.head:
-        return painted[FLANK + known :]
-    if known:
-        return reverse_complement(painted[: -FLANK - known])
+    if gene.head:
+        return painted[FLANK + gene.head :]
+    if gene.tail:
+        return reverse_complement(painted[: -FLANK - gene.tail])
     genomic = painted if gene.strand == "+" else reverse_complement(painted)
     return np.concatenate([between(seed, gene.number), genomic])
 
 
-def fasta(contigs: dict[str, tuple[Codes, Flags]], *, build: str) -> Iterator[bytes]:
+def fasta(contigs: dict[str, Stretch], *, build: str) -> Iterator[bytes]:
     """Text of a FASTA, contig by contig, in lines of 60 letters; soft-masked ones are lower-case."""
     for name, (codes, mask) in contigs.items():
         n = len(codes)

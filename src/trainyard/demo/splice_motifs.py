@@ -20,6 +20,8 @@ BASES, UNKNOWN = 4, 4
 
 BEGIN = {DONOR: -2, ACCEPTOR: -20}
 """Where a motif begins, from the exon base next to the intron: donors cover -3 to +6, acceptors -20 to +3."""
+USUAL_ENDS = {DONOR: "GT", ACCEPTOR: "AG"}
+"""The two bases at the ends of nearly all introns."""
 _ENDS = {DONOR: 3, ACCEPTOR: 18}
 """Where in a motif the two bases at the end of the intron stand."""
 
@@ -76,14 +78,19 @@ def draw_bases(draw: np.random.Generator, shares: Sequence[float], n: int) -> Co
 
 
 def draw_motif(draw: np.random.Generator, kind: str, ends: str) -> Codes:
-    """A donor (9 bases) or acceptor (23 bases) whose two bases at the end of the intron are `ends`, such as GT."""
+    """A donor (9 bases) or acceptor (23 bases) whose two bases at the end of the intron are `ends`, such as GT.
+
+    No other place within it fits better than its own, as real tracts have no AG before the acceptor's.
+    """
     cumulative = np.cumsum(_TABLES[kind], axis=1)[:, :-1]
-    motif: Codes = (draw.random(LENGTH[kind])[:, None] >= cumulative).sum(axis=1).astype(np.uint8)
-    if ends == "AT":
-        # Minor introns have a donor of their own, with hardly any variation.
-        motif[_ENDS[kind] :] = codes_of("ATATCC")
-    motif[_ENDS[kind] : _ENDS[kind] + 2] = codes_of(ends)
-    return motif
+    while True:
+        motif: Codes = (draw.random(LENGTH[kind])[:, None] >= cumulative).sum(axis=1).astype(np.uint8)
+        if ends == "AT":
+            # Minor introns have a donor of their own, with hardly any variation.
+            motif[_ENDS[kind] :] = codes_of("ATATCC")
+        motif[_ENDS[kind] : _ENDS[kind] + 2] = codes_of(ends)
+        if ends not in USUAL_ENDS.values() or fit(motif, kind).argmax() == -BEGIN[kind]:
+            return motif
 
 
 def fit(codes: Codes, kind: str) -> Floats:

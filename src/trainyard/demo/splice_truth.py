@@ -9,7 +9,7 @@ from typing import Any
 
 from trainyard.demo import splice_bases as planted
 from trainyard.demo.splice_annotation import MALFORMED
-from trainyard.demo.splice_genes import DECOY_SHARE, FAR, FLANK, NEAR, NEAR_SHARE, Gene, Transcript
+from trainyard.demo.splice_genes import DECOY_SHARE, FAR, NEAR, NEAR_SHARE, Gene, Transcript
 from trainyard.demo.splice_genome import Placed
 from trainyard.demo.splice_motifs import UNKNOWN
 from trainyard.splice.reasons import Reason
@@ -27,7 +27,7 @@ def signal() -> dict[str, Any]:
         "enhancers": list(planted.ENHANCERS),
         "nt_per_enhancer": planted.ENHANCER_SPACING,
         "long_tract_from_acceptor_nt": list(planted.LONG_TRACT),
-        "decoys_per_intron": DECOY_SHARE,
+        "decoys_of_each_kind_per_intron": DECOY_SHARE,
         "decoys_from_exon_nt": FAR,
         "near_share": NEAR_SHARE,
         "near_from_exon_nt": NEAR,
@@ -89,6 +89,7 @@ def expected(genes: Sequence[Placed], *, lines: int) -> dict[str, Any]:
     """
     standing = [one for one in genes if one.gene.fate is None]
     eligible = [one for one in standing if one.gene.sites]
+    elsewhere = _elsewhere(standing)
     return {
         "reference": _reference([one.gene for one in genes], lines),
         "plan": {
@@ -105,7 +106,7 @@ def expected(genes: Sequence[Placed], *, lines: int) -> dict[str, Any]:
                     {
                         Reason.UNKNOWN_BASE: sum(int((one.codes == UNKNOWN).sum()) for one in eligible),
                         Reason.BOTH_TYPES: _both(eligible),
-                        Reason.ANNOTATED_ELSEWHERE: sum(_elsewhere(standing)[one.gene.gene_id] for one in eligible),
+                        Reason.ANNOTATED_ELSEWHERE: sum(elsewhere[one.gene.gene_id] for one in eligible),
                     }
                 ),
             },
@@ -127,7 +128,9 @@ def _reference(genes: Sequence[Gene], lines: int) -> dict[str, Any]:
     standing = [transcript for transcript, fate in transcripts if fate is None]
     exons: Counter[Reason] = Counter()
     for transcript, fate in transcripts:
-        exons[fate or Reason.EXONS_OVERLAP] += len(transcript.exons) if fate else _faults(transcript, Reason.EXONS_OVERLAP)
+        exons[fate or Reason.EXONS_OVERLAP] += (
+            len(transcript.exons) if fate else _faults(transcript, Reason.EXONS_OVERLAP)
+        )
     introns = {
         reason: sum(_faults(transcript, reason) for transcript in standing)
         for reason in (Reason.EXONS_OVERLAP, Reason.SHORT_INTRON)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trainyard.publish.places import COLUMNS, REFERENCE, SCHEMA
 from trainyard.publish.reference import config_reference, config_schema
+from trainyard.publish.splice_columns import splice_columns
 from trainyard.publish.transit_columns import transit_columns
 from trainyard.publish.voxel_columns import voxel_columns
 from trainyard.yard.errors import InputError
@@ -16,6 +17,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     SCHEMA: config_schema,
     REFERENCE: config_reference,
     COLUMNS["transit"]: transit_columns,
+    COLUMNS["splice"]: splice_columns,
     COLUMNS["voxel"]: voxel_columns,
 }
 """Path from the root of the repository to the maker of the text."""

@@ -35,7 +35,8 @@ So `my.yaml` need only hold what differs. Groups of keys are merged, lists are r
 * YAML reads a bare `off` as false. Where a key takes `off`, both are understood.
 
 [config.schema.json](config.schema.json) is the same as a JSON Schema, for editors that complete and check YAML. What
-the steps do with the values is told in [docs/transit.md](../docs/transit.md).
+the steps do with the values is told in [docs/transit.md](../docs/transit.md), [docs/splice.md](../docs/splice.md) and
+[docs/voxel.md](../docs/voxel.md).
 """
 
 
@@ -150,7 +151,8 @@ def _type(schema: Mapping[str, Any]) -> str:
     if kind == "array":
         return f"list of {_type(schema['items'])}"
     if kind == "object":
-        return f"map to {_type(schema['additionalProperties'])}"
+        values = schema["additionalProperties"]
+        return "map" if values is True else f"map to {_type(values)}"
     names = {"string": "path" if schema.get("format") == "path" else "text", "boolean": "true, false"}
     return names.get(kind, str(kind)) + _bounds(schema)
 

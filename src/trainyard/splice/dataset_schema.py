@@ -113,7 +113,8 @@ def dataset(settings: SpliceFeatureSettings) -> TableContract:
 @lru_cache(maxsize=8)
 def _dataset(settings: str) -> TableContract:
     columns = tuple(
-        FeatureColumn(f.name, f.type, f.role, f.unit, f.description, nullable=False, family=f.family)
+        # Dictionaries of features would take longer to make than all the rest, and save nothing.
+        FeatureColumn(f.name, f.type, f.role, f.unit, f.description, False, "PLAIN", family=f.family)
         for f in features(SpliceFeatureSettings.model_validate_json(settings))
     )
     return TableContract("splice_dataset", (*_ROW, *columns))

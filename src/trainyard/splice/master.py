@@ -191,7 +191,7 @@ def stream_part(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
         IntegrityError: It cannot be read.
     """
     try:
-        with faults_named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with faults_named(path), pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             names = list(file.schema_arrow.names if columns is None else columns)
             rows = min(BATCH_ROWS, max(BATCH_CELLS // max(len(names), 1), 1))
             for batch in file.iter_batches(batch_size=rows, columns=names):

@@ -70,7 +70,7 @@ def export_scores(
     genes = _genes(reference, store)
     if format == "parquet":
         return [_write_table(genes, store, out / "scores.parquet")]
-    contigs = {gene.chrom: reference.genome.contigs[gene.chrom] for gene in genes}
+    contigs = dict(sorted(reference.genome.contigs.items(), key=lambda contig: contig[0].encode()))
     return [
         path
         for strand in STRANDS

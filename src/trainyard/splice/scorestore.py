@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import re
 import shutil
@@ -28,6 +29,8 @@ from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.files import atomic_open, atomic_path, faults_named
 from trainyard.yard.identity import keyed_hash
 from trainyard.yard.tables import Column, Role, TableContract
+
+_log = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]
 """Shape `(2, length)`: probability of a donor, then of an acceptor."""
@@ -162,7 +165,10 @@ class ScoreStore:
         except FileNotFoundError:
             return None
         scores = _unpack(data)
-        return hashlib.sha256(data).hexdigest() if scores is not None and scores.shape == (2, length) else None
+        if scores is None or scores.shape != (2, length):
+            _log.warning("%s: is broken and will be made again", path)
+            return None
+        return hashlib.sha256(data).hexdigest()
 
     def put(self, key: str, scores: Scores) -> str:
         """Write the scores of a key and return the SHA-256 of the file."""

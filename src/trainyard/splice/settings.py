@@ -275,6 +275,11 @@ class SpliceTrainSettings(Settings):
     bootstrap: int = Field(1000, ge=10, description="Resamples of locus clusters for the intervals.")
     ablations: bool = Field(True, description="Also train without each family of features.")
     probes: bool = Field(True, description="Sanity probes: shuffled labels, missingness only.")
+    full_check_genes: int = Field(
+        3,
+        ge=0,
+        description="Test genes of which every position is scored, as a check of figures that rows estimate; 0: none.",
+    )
     seed: int = Field(42, description="Seed of training and bootstrap.")
 
 

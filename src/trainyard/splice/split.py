@@ -115,7 +115,7 @@ def check_untorn(table: pa.Table) -> None:
             raise LeakageError(
                 f"{len(torn)} {what} would stand in two splits, first that of {torn[0]}, in"
                 f" {' and '.join(sorted(splits[torn[0]]))} (contigs {', '.join(sorted(contigs[torn[0]]))}); list its"
-                " contigs in one split, split by group (splice.split.rule: group), or leave splice.split.group_table out"
+                " contigs in one split, split by group (splice.split.rule: group), or drop splice.split.group_table"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class TableContract:
     version: int = 1
 
     def __post_init__(self) -> None:
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        repeated = _repeated(self.names)
         if repeated:
             raise ValueError(f"contract {self.name} names columns twice: {', '.join(repeated)}")
 
@@ -202,7 +203,7 @@ class TableContract:
         wanted = {column.name: column.type for column in self.columns}
         problems = [f"missing {name}" for name in wanted if name not in found]
         problems += [f"unknown {name}" for name in found if name not in wanted]
-        problems += [f"twice {name}" for name in found if schema.names.count(name) > 1]
+        problems += [f"twice {name}" for name in _repeated(schema.names)]
         problems += [
             f"{name} is {found[name]}, not {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind
         ]
@@ -213,6 +214,10 @@ class TableContract:
         empty = [c.name for c in self.columns if not c.nullable and table.column(c.name).null_count]
         if empty:
             raise IntegrityError(f"{where}: no value in required columns: {', '.join(empty)}")
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted(name for name, n in Counter(names).items() if n > 1)
 
 
 class TableWriter:

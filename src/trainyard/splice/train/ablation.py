@@ -63,15 +63,15 @@ def ablations(data: SplitRows, pruning: Pruning, settings: SpliceTrainSettings, 
     """
     rows = data.rows(TEST)
     types = site_types(settings.target)
-    truth = {name: positives(rows, name) for name in types}
+    truth = {name: positives(rows.label, name) for name in types}
 
     def scored(scores: Mapping[str, Any]) -> dict[str, float]:
         return {f"auprc_{name}": average_precision(curve(scores[name], truth[name], rows.weight)) for name in types}
 
     found = [{"name": "base model", "families": "", "n_features": 0, "train_rows": 0}]
-    found[0] |= scored(base_scores(rows, settings.target))
+    found[0] |= scored(base_scores(rows.donor, rows.acceptor, settings.target))
     keep = data.rows(TRAIN).sample(TRAIN_ROWS, "splice ablations", settings.seed)
-    for name, families in _plans(settings) if kind_of(settings.model) != IDENTITY else ():
+    for name, families in _plans(data, settings) if kind_of(settings.model) != IDENTITY else ():
         chosen = settings.model_copy(update={"families": list(families)})
         columns, _ = choose_columns(data, pruning, chosen)
         if not columns:
@@ -87,9 +87,10 @@ def ablations(data: SplitRows, pruning: Pruning, settings: SpliceTrainSettings, 
     return ABLATIONS.table([_beside(row, found) for row in found])
 
 
-def _plans(settings: SpliceTrainSettings) -> Iterator[tuple[str, tuple[Family, ...]]]:
+def _plans(data: SplitRows, settings: SpliceTrainSettings) -> Iterator[tuple[str, tuple[Family, ...]]]:
     """Names and families of the models: all, then step by step, then all but one; none twice."""
-    every = tuple(family for family in FAMILIES if family in settings.families)
+    there = {column.family for column in data.master.features}
+    every = tuple(family for family in FAMILIES if family in settings.families and family in there)
     seen = {every}
     yield "all", every
     grown: tuple[Family, ...] = ()

@@ -30,8 +30,13 @@ DEFAULTS: dict[str, Any] = {
     "colsample_bytree": 0.8,
     "tree_method": "hist",
     "max_bin": 256,
+    "max_delta_step": 1,
 }
-"""The published hyper-parameters; the number of trees is `rounds`."""
+"""The published hyper-parameters, and one more; the number of trees is `rounds`.
+
+Counted as positions, one in thousands is a site, so the second derivative of a leaf of sites is almost nothing and its
+Newton step hundreds of logits long: without `max_delta_step` training runs away and ranks sites worse.
+"""
 _OURS = {
     "objective": "target",
     "num_class": "target",
@@ -145,7 +150,6 @@ class _Pieces(xgb.DataIter):
         input_data(
             data=piece,
             label=self._feed.target[rows],
-            weight=self._feed.weight[rows],
             feature_names=list(self._feed.columns),
         )
         return True
@@ -158,7 +162,11 @@ class _Pieces(xgb.DataIter):
 def _matrix(feed: Feed, parameters: dict[str, Any], cache: Path | None, *, ref: Any = None) -> xgb.DMatrix:
     options = {"max_bin": parameters["max_bin"], "nthread": parameters["nthread"], "ref": ref}
     pieces = _Pieces(feed, cache)
-    return xgb.QuantileDMatrix(pieces, **options) if cache is None else xgb.ExtMemQuantileDMatrix(pieces, **options)
+    found = xgb.QuantileDMatrix(pieces, **options) if cache is None else xgb.ExtMemQuantileDMatrix(pieces, **options)
+    # Weights come after the bins are cut: nearly all positions are easy negatives with scores of nearly 0, and bins
+    # of equal weight would leave a handful to the scores that matter.
+    found.set_weight(feed.weight)
+    return found
 
 
 def _parameters(classes: int, settings: SpliceTrainSettings) -> dict[str, Any]:

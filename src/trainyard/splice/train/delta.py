@@ -31,9 +31,9 @@ _F64 = pa.float64()
 _KEY, _NEVER = Role.KEY, Role.NEVER_A_FEATURE
 
 
-def positives(rows: Rows, site_type: str) -> NDArray[np.bool_]:
-    """Rows that are true sites of a type, shape `(n,)`."""
-    found: NDArray[np.bool_] = rows.label > 0 if site_type == SITE else rows.label == LABEL_OF[site_type]
+def positives(label: NDArray[np.int8], site_type: str) -> NDArray[np.bool_]:
+    """Which labels are true sites of a type, shape `(n,)`."""
+    found: NDArray[np.bool_] = label > 0 if site_type == SITE else label == LABEL_OF[site_type]
     return found
 
 
@@ -108,7 +108,7 @@ def gene_deltas(rows: Rows, scores: Mapping[str, Mapping[str, Floats]], threshol
         scores: By site type and predictor, shape `(n,)` each.
         thresholds: Of the calls.
     """
-    truth = {site_type: positives(rows, site_type) for site_type in scores}
+    truth = {site_type: positives(rows.label, site_type) for site_type in scores}
     found = []
     for gene, group, mine in zip(rows.genes, rows.groups, rows.by_gene, strict=True):
         weight = rows.weight[mine]
@@ -201,7 +201,7 @@ def _summary(pairs: Sequence[tuple[str, float]], resamples: int, seed: int) -> d
         return {"genes": 0, "groups": 0}
     names, group = np.unique([name for name, _ in pairs], return_inverse=True)
     values = np.array([value for _, value in pairs])
-    sums: NDArray[np.float64] = np.bincount(group, weights=values)
+    sums = np.bincount(group, weights=values).astype(np.float64)
     counts = np.bincount(group)
     low, high = cluster_bootstrap(sums, counts, resamples=resamples, seed=seed)
     means = sums / counts

@@ -26,6 +26,7 @@ from trainyard.splice.train.delta import (
 )
 from trainyard.splice.train.feed import CLASSES, SITE, base_scores, make_feed, site_types
 from trainyard.splice.train.fit import read_trained
+from trainyard.splice.train.full_positions import Sources, full_positions
 from trainyard.splice.train.importance import IMPORTANCE, importance_table
 from trainyard.splice.train.learners import predict
 from trainyard.splice.train.metrics import is_nan
@@ -66,7 +67,14 @@ _log = logging.getLogger(__name__)
 
 
 def evaluate(
-    folder: Path, splits: Path, model: Path, out: Path, settings: SpliceTrainSettings, *, allow_partial: bool = False
+    folder: Path,
+    splits: Path,
+    model: Path,
+    out: Path,
+    settings: SpliceTrainSettings,
+    *,
+    sources: Sources | None = None,
+    allow_partial: bool = False,
 ) -> dict[str, Any]:
     """Score val and test, and compare the meta-model with the base model on them.
 
@@ -77,7 +85,8 @@ def evaluate(
     * ``delta_vs_baseline.csv``, contract DELTA, of the test genes: against the base scores of the same rows, or, where
       the settings name one, against an outside table, which is said aloud;
     * ``topk.csv``, ``calibration.csv``, ``feature_importance_all.csv``: contracts TOP_K_TABLE, CALIBRATION, IMPORTANCE;
-    * ``metrics.json``: thresholds, the figures of the two metrics tables, and the mean differences with intervals.
+    * ``metrics.json``: thresholds, the figures of the two metrics tables, the mean differences with intervals, and the
+      check on every position of a few genes.
 
     Args:
         folder: `master/`, or the folder of the line.
@@ -85,6 +94,7 @@ def evaluate(
         model: Folder that `fit.train` wrote.
         out: Folder of the results; made if missing.
         settings: The training block of the configuration.
+        sources: Reference and scores of the build, to score every position of a few test genes; None for no such check.
         allow_partial: Read what is finished of an incomplete dataset.
 
     Returns:
@@ -118,10 +128,15 @@ def evaluate(
     _write(out / "calibration.csv", CALIBRATION, [row for found in both for row in calibration_rows(found)])
     importance = importance_table(trained, data, learn.columns, settings)
     _write_csv(out / "feature_importance_all.csv", IMPORTANCE, importance)
+    check = None
+    if sources is not None and settings.full_check_genes:
+        meta = {name: found.by[META] for name, found in scored[TEST].items()}
+        check = full_positions(trained, data, learn.columns, sources, meta, settings)
     report: dict[str, Any] = {
         "target": settings.target,
         "thresholds": {"fixed": FIXED_THRESHOLD, "best_f1_on_val": thresholds.best_f1},
         "metrics": metrics,
+        "full_positions": check,
         **told,
     }
     report = dict(without_nan(report))
@@ -161,7 +176,7 @@ def without_nan(value: Any) -> Any:
 
 def _scored(split: str, rows: Rows, probability: Floats, settings: SpliceTrainSettings) -> dict[str, Scored]:
     """Base and meta scores of each site type; the base scores are those of the very rows."""
-    base = base_scores(rows, settings.target)
+    base = base_scores(rows.donor, rows.acceptor, settings.target)
     return {
         name: Scored(split, name, rows, {BASE: base[name], META: np.ascontiguousarray(probability[:, column])})
         for column, name in enumerate(site_types(settings.target), start=1)

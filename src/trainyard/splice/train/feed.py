@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainyard.splice.schema import SITE_TYPES
-from trainyard.splice.train.data import Bools, Floats, Rows, SplitRows
+from trainyard.splice.train.data import Bools, Floats, SplitRows
 from trainyard.yard.errors import InputError, IntegrityError
 
 Target = Literal["multiclass", "binary"]
@@ -29,11 +29,11 @@ def classes_of(label: NDArray[np.int8], target: Target) -> NDArray[np.int8]:
     return label if target == "multiclass" else (label > 0).astype(np.int8)
 
 
-def base_scores(rows: Rows, target: Target) -> dict[str, Floats]:
+def base_scores(donor: Floats, acceptor: Floats, target: Target) -> dict[str, Floats]:
     """What the base model says of each type: its own probability, or, for any site, the larger of both."""
     if target == "binary":
-        return {SITE: np.maximum(rows.donor, rows.acceptor)}
-    return {SITE_TYPES[0]: rows.donor, SITE_TYPES[1]: rows.acceptor}
+        return {SITE: np.maximum(donor, acceptor)}
+    return dict(zip(SITE_TYPES, (donor, acceptor), strict=True))
 
 
 @dataclass(frozen=True)

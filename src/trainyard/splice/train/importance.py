@@ -83,7 +83,7 @@ class _Sample:
         self._model = model
         self._features = features
         self._rows = rows
-        self._truth = {name: positives(rows, name) for name in types}
+        self._truth = {name: positives(rows.label, name) for name in types}
         # One permutation for all columns, so that a family is moved as a whole.
         self._order: NDArray[np.int64] = generator("splice permutation", seed).permutation(len(rows))
         self._full = self._auprc()

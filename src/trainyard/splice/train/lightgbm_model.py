@@ -14,9 +14,9 @@ from trainyard.yard.errors import ConfigError, EnvironmentFault
 
 Floats = NDArray[np.float32]
 
-DEFAULTS: dict[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "min_sum_hessian_in_leaf": 1.0}
-"""The published hyper-parameters; the number of trees is `rounds`. LightGBM's own least sum of hessians, 1e-3, lets a
-single weighted row make a leaf."""
+DEFAULTS: dict[str, Any] = {"learning_rate": 0.1, "max_depth": 6, "max_delta_step": 1.0}
+"""The published hyper-parameters, and `max_delta_step` for the reason given in `boosting`; the number of trees is
+`rounds`."""
 _OURS = ("objective", "num_class", "seed", "num_threads", "num_iterations", "n_estimators", "early_stopping_round")
 
 

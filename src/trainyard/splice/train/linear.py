@@ -22,7 +22,7 @@ from trainyard.yard.errors import ConfigError
 Floats = NDArray[np.float32]
 
 FORMAT = "trainyard-splice-linear"
-DEFAULTS: dict[str, Any] = {"alpha": 1e-6, "epochs": 10, "decay": 0.6}
+DEFAULTS: dict[str, Any] = {"alpha": 1e-6, "epochs": 20, "decay": 0.8}
 """Beside these `eta0`, the first step, by default 6 / columns: one row then moves a logit by 6 at most. `decay` is its
 factor from epoch to epoch."""
 _LEAST = 1e-7

@@ -100,7 +100,7 @@ class Scored:
     @cached_property
     def positive(self) -> NDArray[np.bool_]:
         """True sites of the type."""
-        return positives(self.rows, self.site_type)
+        return positives(self.rows.label, self.site_type)
 
     @cached_property
     def curves(self) -> dict[tuple[str, str], Curve]:

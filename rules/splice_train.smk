@@ -1,0 +1,128 @@
+"""The consumer of the splice line: a meta-model beside an honest baseline."""
+
+
+rule splice_prune:
+    """Feature columns that are constant or repeat others, judged on train rows alone."""
+    input:
+        manifest="<results>/splice/master/manifest.json",
+        split="<results>/splice/split/split.parquet",
+    output:
+        "<results>/splice/train/pruned_features.json",
+    log:
+        "<logs>/splice_prune.log",
+    conda:
+        "../envs/splice.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        settings=SPLICE.prune.model_dump_json(),
+        code=CODE["splice_prune"],
+    shell:
+        "python -m workflow_scripts.splice_prune"
+        ' --master "$(dirname {input.manifest:q})" --splits {input.split:q}'
+        " --settings {params.settings:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule splice_train:
+    """The meta-model, trained on the train split and watched on val."""
+    input:
+        manifest="<results>/splice/master/manifest.json",
+        split="<results>/splice/split/split.parquet",
+        pruned="<results>/splice/train/pruned_features.json",
+    output:
+        model=f"<results>/splice/train/{SPLICE_MODEL}",
+        card="<results>/splice/train/model_card.json",
+        features="<results>/splice/train/feature_manifest.csv",
+    log:
+        "<logs>/splice_train.log",
+    benchmark:
+        "<benchmarks>/splice_train.tsv"
+    conda:
+        "../envs/splice.yaml"
+    threads: SPLICE.train.threads
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    params:
+        settings=SPLICE.train.model_dump_json(include=SPLICE_FITTED),
+        code=CODE["splice_train"],
+    shell:
+        "python -m workflow_scripts.splice_train"
+        ' --master "$(dirname {input.manifest:q})" --splits {input.split:q} --pruned {input.pruned:q}'
+        ' --settings {params.settings:q} --out "$(dirname {output.model:q})" > {log:q} 2>&1'
+
+
+rule splice_evaluate:
+    """Meta-model and base model on the same rows: metrics, deltas by gene, top-k, calibration, importance."""
+    input:
+        manifest="<results>/splice/master/manifest.json",
+        split="<results>/splice/split/split.parquet",
+        model=f"<results>/splice/train/{SPLICE_MODEL}",
+        card="<results>/splice/train/model_card.json",
+    output:
+        metrics="<results>/splice/train/metrics.json",
+        delta=report(
+            "<results>/splice/train/delta_vs_baseline.csv",
+            category="Splice",
+            subcategory="Model",
+            caption="../docs/captions/splice_delta.rst",
+        ),
+        tables=report(
+            expand(
+                "<results>/splice/train/{name}",
+                name=[
+                    "baseline_metrics.tsv",
+                    "meta_metrics.tsv",
+                    "topk.csv",
+                    "calibration.csv",
+                    "feature_importance_all.csv",
+                ],
+            ),
+            category="Splice",
+            subcategory="Model",
+            caption="../docs/captions/splice_evaluation.rst",
+        ),
+        predictions=expand(
+            "<results>/splice/train/predictions_{split}.parquet", split=["val", "test"]
+        ),
+    log:
+        "<logs>/splice_evaluate.log",
+    conda:
+        "../envs/splice.yaml"
+    threads: SPLICE.train.threads
+    resources:
+        mem_mb=16000,
+        runtime=120,
+    params:
+        settings=SPLICE.train.model_dump_json(exclude={"enabled"}),
+        code=CODE["splice_evaluate"],
+    shell:
+        "python -m workflow_scripts.splice_evaluate"
+        ' --master "$(dirname {input.manifest:q})" --splits {input.split:q} --model "$(dirname {input.model:q})"'
+        ' --settings {params.settings:q} --out "$(dirname {output.metrics:q})" > {log:q} 2>&1'
+
+
+rule splice_probe:
+    """Sanity probes, which must score chance, and what the model loses without each family of features."""
+    input:
+        manifest="<results>/splice/master/manifest.json",
+        split="<results>/splice/split/split.parquet",
+        pruned="<results>/splice/train/pruned_features.json",
+    output:
+        "<results>/splice/train/probes.json",
+    log:
+        "<logs>/splice_probe.log",
+    conda:
+        "../envs/splice.yaml"
+    threads: SPLICE.train.threads
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    params:
+        settings=SPLICE.train.model_dump_json(exclude={"enabled"}),
+        code=CODE["splice_probe"],
+    shell:
+        "python -m workflow_scripts.splice_probe"
+        ' --master "$(dirname {input.manifest:q})" --splits {input.split:q} --pruned {input.pruned:q}'
+        ' --settings {params.settings:q} --out "$(dirname {output:q})" > {log:q} 2>&1'

@@ -1,0 +1,3 @@
+"""Pruning: constant and repeated columns go, and only train rows are asked."""
+
+from __future__ import annotations

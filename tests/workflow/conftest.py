@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ CONFIG: Mapping[str, Any] = {
         "train": {"enabled": False},
     },
 }
+TRAIN: Mapping[str, Any] = {"enabled": True, "epochs": 6, "conv_blocks": 1, "convs_per_block": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -152,16 +154,17 @@ class Running:
 
 @dataclass
 class Workspace:
-    """A folder to build in, and the copy of the code that builds."""
+    """A folder to build in, the copy of the code that builds, and the usual configuration."""
 
     folder: Path
     code: Path
     bytecode: Path
     started: list[Running] = field(default_factory=list)
+    usual: Mapping[str, Any] = field(default_factory=lambda: CONFIG)
 
     def configure(self, changes: Mapping[str, Any] | None = None) -> Workspace:
         """Write the configuration, some of its values changed."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(CONFIG, changes or {})))
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(self.usual, changes or {})))
         return self
 
     def snakemake(self, *arguments: str) -> Outcome:
@@ -206,7 +209,7 @@ class Workspace:
     def copy(self, folder: Path, *, code: Path | None = None) -> Workspace:
         """The same folder at another place, with all dates and all of Snakemake's records."""
         shutil.copytree(self.folder, folder)
-        return Workspace(folder, code or self.code, self.bytecode, self.started)
+        return Workspace(folder, code or self.code, self.bytecode, self.started, self.usual)
 
     def files(self, pattern: str = "results/**/*") -> list[Path]:
         """Files below the folder, hidden ones too."""
@@ -333,6 +336,18 @@ def finished(
     """A finished build with four cores: its folder, the dry run before it, and the run."""
     workspace = make_workspace(tmp_path_factory.mktemp("finished") / "work")
     return workspace, workspace.dry_run(), workspace.build()
+
+
+@pytest.fixture(scope="session")
+def trained(finished: tuple[Workspace, Outcome, Outcome], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the finished build, with a small network trained, scored and drawn; to be copied, not changed."""
+    if find_spec("tensorflow") is None:
+        pytest.skip("training needs TensorFlow")
+    workspace = finished[0].copy(tmp_path_factory.mktemp("trained") / "work")
+    workspace.usual = merged(CONFIG, {"transit": {"train": TRAIN}})
+    outcome = workspace.configure().snakemake("--cores", "2", "transit")
+    assert outcome.code == 0, outcome.text
+    return workspace
 
 
 @pytest.fixture

@@ -205,6 +205,8 @@ def _varied_curves(tables: Sequence[Path], count: int) -> list[dict[str, Any]]:
     for path in tables:
         light = CURVES.read(path, columns=["target_id", "sector", "it_centres"])
         for i, row in enumerate(light.to_pylist()):
+            if row["it_centres"] is None:  # only how it was prepared is kept of this one
+                continue
             order = keyed_hash("light curves", row["target_id"], row["sector"])
             keys.append((not row["it_centres"], order, str(path), i))
     chosen = sorted(keys)[:count]

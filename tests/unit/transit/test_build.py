@@ -382,10 +382,70 @@ def test_detrending_follows_the_star_and_spares_its_events(tmp_path):
     assert scatter["savgol"] < 0.1 * scatter["off"]
 
 
+def test_how_every_light_curve_was_prepared_is_recorded(stars, shard, tmp_path):
+    columns = ("quality_bitmask", "pixel_quality_bitmask", "detrend_method", "detrend_order", "detrend_window_days")
+
+    def recorded(shard):
+        return [
+            tuple(row[name] for name in columns) for row in CURVES.read(shard.path("curves_{}.parquet")).to_pylist()
+        ]
+
+    assert [row[:4] for row in recorded(shard)] == [
+        (17087, 17087, "off", None),
+        (17087, None, "off", None),
+        (17087, 17087, "off", None),
+        (17087, None, "off", None),
+    ]
+    found = Shard(
+        tmp_path,
+        stars[8],
+        light_curves={"detrend": "savgol", "savgol_order": "auto", "quality_bitmask": 175},
+        images={"quality_bitmask": 65535},
+    )
+    ((bitmask, pixel_bitmask, method, order, window),) = recorded(found)
+    assert (bitmask, pixel_bitmask, method, window) == (175, 65535, "savgol", 1.2)
+    assert order in range(4)
+
+
+def test_a_file_without_its_bad_rows_gives_the_windows_of_the_whole_one(tmp_path):
+    """Rows that are left out are as bad as rows that say so: most of a window must not be interpolated."""
+    n = 4320
+    time = START + np.arange(n) / 720
+    flux = 1000 * dips(time, [BINARY])
+    bad = np.zeros(n, dtype=bool)
+    for mid in (0.3003, 2.5003):
+        at = np.abs(time - START - mid) < 0.2
+        bad[at] = np.random.default_rng(1).random(at.sum()) < 0.8
+    columns = {"TIME": time, "CADENCENO": np.arange(n), "PDCSAP_FLUX": flux, "QUALITY": np.where(bad, 128, 0)}
+    found = []
+    for name, rows in (("whole", np.full(n, True)), ("part", ~bad)):
+        path = write_curve(tmp_path / f"{name}.fits", {key: values[rows] for key, values in columns.items()})
+        found.append(Shard(tmp_path / name, make_star([BINARY], [make_file(8, path=str(path))], 8)))
+    whole, part = found
+    assert part.ledger.to_dict()["kinds"] == whole.ledger.to_dict()["kinds"]
+    assert part.ledger.rejected("event") >= 2
+    assert [row["time"] for row in part.rows] == pytest.approx([row["time"] for row in whole.rows], abs=1e-9)
+    empty = [float(np.mean(decode_example(record)["n_eff"] == 0)) for record in part.records]
+    assert max(empty) < 0.15
+
+
+def test_a_tce_that_cannot_be_masked_has_a_row_and_takes_the_negatives_of_its_star(stars, tmp_path):
+    nowhere = dataclasses.replace(make_tce("8-2-S1", period=3.0), duration_hours=float("nan"))
+    star = make_star([BINARY, nowhere], stars[8].files, 8)
+    found = Shard(tmp_path, star)
+    assert all(row["transit_example"] for row in found.rows)
+    assert found.rejected("tce") == {"8-2-S1": Reason.NO_EPHEMERIS}
+    assert found.ledger.rejected("negative", Reason.NO_EPHEMERIS) == len(found.rows) > 0
+    assert found.ledger.rejected("spare", Reason.NO_EPHEMERIS) == 6
+    assert set(found.tces) == {"8-1-S1", "8-2-S1"}
+
+
 def test_light_curves_of_a_few_stars_are_kept_for_the_report(shard):
     rows = CURVES.read(shard.path("curves_{}.parquet")).to_pylist()
-    assert [(row["target_id"], row["sector"]) for row in rows] == [(7, 1), (7, 2), (8, 1)]
-    binary = rows[-1]
+    assert [(row["target_id"], row["sector"]) for row in rows] == [(7, 1), (7, 2), (8, 1), (9, 1)]
+    kept = [row for row in rows if row["time"] is not None]
+    assert [(row["target_id"], row["sector"]) for row in kept] == [(7, 1), (7, 2), (8, 1)]
+    binary = kept[-1]
     centres = {
         flag: [row["time"] for row in shard.rows if row["target_id"] == 8 and row["transit_example"] == flag]
         for flag in (0, 1)

@@ -40,9 +40,11 @@ def curves(tmp_path_factory):
         "all_dispositions": event,
         "true_in_transit": event,
         "oot_centres": [1.0],
+        "quality_bitmask": 17087,
     }
     rows = [{**row, "target_id": i, "sector": 1, "it_centres": [3.0] if i % 2 else []} for i in range(4)]
     rows.append({**row, "target_id": 9, "sector": 2, "good": np.zeros(300, bool), "it_centres": [3.0]})
+    rows.insert(1, {"target_id": 10, "sector": 1, "quality_bitmask": 17087})  # its curve was not kept
     CURVES.write(path, CURVES.table(rows))
     return path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_stars import CADENCE, DEPTH, START, dips, make_curve, make_file, make_tce, mid_times
 
+from trainyard.transit.detrend import Detrended
 from trainyard.transit.events import cluster
 from trainyard.transit.images import WindowImages
 from trainyard.transit.reasons import Reason
@@ -21,7 +22,8 @@ from trainyard.transit.settings import BuildSettings, PlanSettings
 from trainyard.transit.star import OWN, RESIDUAL, SPARE, SectorBuilder
 from trainyard.yard.ledger import Ledger
 
-IMAGES = WindowImages(*(np.zeros((33, 33), dtype=np.float32) for _ in range(4)), target_pos=(16, 16))
+BLANK = np.zeros((33, 33), dtype=np.float32)
+IMAGES = WindowImages(BLANK, BLANK, BLANK, BLANK, target_pos=(16, 16), camera_pixels=np.arange(0, 1089, 9))
 NO_SPARES = {"negatives": {"spare_per_sector": 0}}
 ALONE = {"negatives": {"spare_per_sector": 0, "per_in_transit": 0}}
 
@@ -29,14 +31,17 @@ ALONE = {"negatives": {"spare_per_sector": 0, "per_in_transit": 0}}
 class Built:
     """What a sector has come to."""
 
-    def __init__(self, tces, *, curve=None, images_of=None, plan=None, number=1, **options):
+    def __init__(self, tces, *, curve=None, images_of=None, plan=None, number=1, unmasked=(), **options):
         plan, options = PlanSettings(**(plan or {})), BuildSettings(**options)
         events = cluster(tces, plan)
         self.curve = curve if curve is not None else make_curve(tces)
-        flux = self.curve.flux / np.median(self.curve.flux)
-        self.sector = Sector(make_file(sector=number), self.curve, flux, events, options)
+        median = np.full(self.curve.flux.shape, np.median(self.curve.flux))
+        detrended = Detrended(self.curve.flux / median, median, "off", float("nan"), None)
+        self.sector = Sector(make_file(sector=number), self.curve, detrended, events, options)
         self.ledger = Ledger("transit", Reason)
-        builder = SectorBuilder(self.sector, images_of or (lambda *_: None), plan, options, self.ledger)
+        builder = SectorBuilder(
+            self.sector, images_of or (lambda *_: None), plan, options, self.ledger, unmasked=unmasked
+        )
         self.examples = builder.examples(events)
         self.tally = builder.tally
         self.ledger.check()
@@ -162,6 +167,110 @@ def test_negatives_keep_away_from_every_event_of_the_star():
             assert abs(example.window.centre - time) > 1.5 * other + 2.5 * own
 
 
+def test_windows_of_every_kind_are_centred_anywhere_between_cadences():
+    """Otherwise the sampling of a window tells its label."""
+    phases, fuller = defaultdict(list), defaultdict(list)
+    options = {"negatives": {"spare_per_sector": 40, "residual": True, "avoid_overlap": False}}
+    for number in range(1, 7):
+        for period in (0.3 * np.sqrt(2), 1.1 * np.sqrt(2)):  # crowded, and with quiet time
+            tce = make_tce(sectors=None, period=period, epoch=START + 0.1 * number, hours=2.0)
+            built = Built([tce], number=number, curve=make_curve([tce], noise=5e-4), **options)
+            for example in built.examples:
+                kind = (example.transit_example, example.origin)
+                at = np.searchsorted(built.curve.time, example.window.centre) - 1
+                phases[kind].append((example.window.centre - built.curve.time[at]) / CADENCE)
+                fuller[kind].append(example.points.n_eff[50] > example.points.n_eff[49])
+    assert set(phases) == {(1, OWN), (0, OWN), (0, SPARE), (0, RESIDUAL)}
+    for kind, found in phases.items():
+        # Distance of Kolmogorov and Smirnov from the uniform distribution, exceeded by chance once in a thousand times.
+        place = np.arange(1, len(found) + 1) / len(found)
+        assert np.abs(np.sort(found) - place).max() < 1.95 / np.sqrt(len(found)), kind
+        n, reference = len(found), np.mean(fuller[1, OWN])
+        assert np.mean(fuller[kind]) == pytest.approx(reference, abs=4 * np.sqrt(0.25 / n)), kind
+
+
+def test_draws_at_the_real_centre_keep_every_rule():
+    tce = make_tce(period=1.7, hours=3.0)
+    holes = [(900, 960), (2500, 2600), (4000, 4090)]
+    built = Built([tce], curve=make_curve([tce], holes=holes), negatives={"spare_per_sector": 30})
+    quiet = built.negatives() + built.negatives(SPARE)
+    assert len(quiet) > 5
+    for example in quiet:
+        window = np.abs(built.curve.time - example.window.centre) <= 2.5 * example.window.duration
+        assert built.curve.good[window].mean() > 0.85
+        assert window[[0, -1]].sum() == 0
+        nearest = min(abs(example.window.centre - mid) for mid in mid_times(tce, START - 9, START + 30))
+        assert nearest > 4 * example.window.duration
+
+
+class TestDrift:
+    """A planet found long ago, whose transits come later than its ephemeris says."""
+
+    FOUND = make_tce("7-1-S9", run="9", sectors=(9,), period=2.0, epoch=START - 201, hours=2.4, errors=(2e-4, 1e-3))
+    TRUE = make_tce(period=2.0 + 1.5 * 2e-4, epoch=START - 201, hours=2.4)
+
+    def negatives(self, number, **options):
+        curve = make_curve([self.TRUE], noise=1e-4, days=27.0)
+        negatives = {"spare_per_sector": 20}
+        built = Built([self.FOUND], number=number, curve=curve, negatives=negatives, **options)
+        return built, [e for e in built.examples if not e.transit_example]
+
+    def touched(self, examples):
+        true = mid_times(self.TRUE, START - 9, START + 40)
+        reach = 0.5 * 0.1  # half a transit; its centre must not lie in a negative
+        return sum(min(abs(e.window.centre - mid) for mid in true) < 2.5 * e.window.duration + reach for e in examples)
+
+    def test_masks_as_wide_as_published_let_its_transits_into_negatives(self):
+        shift = {"timing_error_sigmas": 0, "ex_it_mask_n_durations_window": 1.0}
+        _, drawn = self.negatives(1, masks=shift, windows={"max_timing_error_durations": None})
+        assert self.touched(drawn) > 0
+
+    def test_masks_that_know_the_error_keep_them_out(self):
+        for number in range(1, 6):
+            options = {"masks": {"ex_it_mask_n_durations_window": 1.0}, "windows": {"max_timing_error_durations": None}}
+            _, drawn = self.negatives(number, **options)
+            assert drawn
+            assert self.touched(drawn) == 0
+
+    def test_where_the_time_is_known_too_badly_there_are_no_negatives_and_the_ledger_says_why(self):
+        built, drawn = self.negatives(1, windows={"max_timing_error_durations": 0.15})
+        assert drawn == []
+        assert built.rejected("spare") == {Reason.EPHEMERIS_DRIFT: 1}
+        assert built.ledger.rejected("spare", Reason.EPHEMERIS_DRIFT) == 20
+
+    def test_neither_are_there_for_other_tces_of_the_star(self):
+        near = make_tce("7-2-S1", period=5.3, epoch=START + 2.2)
+        built = Built([self.FOUND, near], windows={"max_timing_error_durations": 0.15})
+        assert built.in_transit
+        assert built.negatives() == built.negatives(SPARE) == []
+        assert built.ledger.rejected("negative", Reason.EPHEMERIS_DRIFT) == len(built.in_transit)
+
+
+def test_a_star_with_dips_that_cannot_be_masked_gives_no_negatives_and_says_why():
+    built = Built([make_tce(period=5.0)], unmasked=("7-2-S1",))
+    assert built.in_transit
+    assert built.negatives() == built.negatives(SPARE) == []
+    for kind in ("negative", "spare"):
+        assert set(built.rejected(kind)) == {Reason.NO_EPHEMERIS}
+        assert built.ledger.rejected(kind) == built.ledger.expected(kind) > 0
+    (detail, *_) = [row["detail"] for row in built.ledger.rejections if row["kind"] == "spare"]
+    assert detail == "sector 1: nobody knows where 7-2-S1 has its dips"
+
+
+def test_two_planets_at_once_are_one_example_and_one_rejected_mid_time():
+    one = make_tce("7-1-S1", period=3.0, disposition="EB")
+    two = make_tce("7-2-S1", period=3.7, epoch=START + 1.01)
+    built = Built([one, two], **ALONE)
+    shared = [example for example in built.in_transit if example.coincident_tce_uids]
+    assert [(e.tce_uids, e.coincident_tce_uids) for e in shared] == [(("7-1-S1",), ("7-2-S1",))]
+    assert all(len(example.tce_uids) == 1 for example in built.in_transit)
+    predicted = sum(len(mid_times(tce, START, START + 12)) for tce in (one, two))
+    assert built.ledger.expected("event") == predicted
+    (twin,) = [row for row in built.ledger.rejections if row["kind"] == "event"]
+    assert (twin["item"], twin["reason"]) == (f"7-2-S1_t_{two.epoch!r}", Reason.SAME_EVENT)
+    assert built.ledger.kept("event") == predicted - 1
+
+
 def test_negatives_do_not_overlap_each_other():
     tces = [make_tce("7-1-S1", period=3.0), make_tce("7-2-S1", period=4.4, epoch=START + 0.3)]
     built = Built(tces)
@@ -184,7 +293,8 @@ def test_a_crowded_star_lacks_negatives_and_says_so():
     """A period of a day and two hours of transit leave hardly any place that is far from all events."""
     built = Built([make_tce(period=0.5, hours=2.0)])
     assert built.negatives() == built.negatives(SPARE) == []
-    assert built.rejected("negative") == {Reason.OOT_EXHAUSTED: 1}
+    assert built.rejected("negative") == built.rejected("spare") == {Reason.OOT_EXHAUSTED: 1}
+    assert built.ledger.rejected("spare", Reason.OOT_EXHAUSTED) == 6
     assert built.ledger.rejected("negative", Reason.OOT_EXHAUSTED) == len(built.in_transit) > 20
     detail = next(row["detail"] for row in built.ledger.rejections if row["kind"] == "negative")
     assert detail == f"sector 1: room for 0 of {len(built.in_transit)}; 0% of its cadences are far enough from events"

@@ -18,15 +18,26 @@ pathvars:
 
 
 wildcard_constraints:
+    part=r"\d\d\d\d+-\d\d\d\d+",
     shard=r"\d\d\d\d+-\d\d\d\d+",
     split="train|val|test",
     selection=SELECTION_NAME,
 
 
-include: "rules/transit_plan.smk"
-include: "rules/transit.smk"
-include: "rules/transit_train.smk"
-include: "rules/demo.smk"
+if "transit" in CONFIG.lines:
+
+    include: "rules/transit_plan.smk"
+    include: "rules/transit.smk"
+    include: "rules/transit_train.smk"
+    include: "rules/transit_demo.smk"
+
+
+if "voxel" in CONFIG.lines:
+
+    include: "rules/voxel_plan.smk"
+    include: "rules/voxel.smk"
+    include: "rules/voxel_train.smk"
+    include: "rules/voxel_demo.smk"
 
 
 onstart:

@@ -5,7 +5,7 @@ import json
 from trainyard.demo.recovery import is_comparable
 from trainyard.transit.catalogue import MEMBERS, plan_summary
 from trainyard.transit.check import refuse_strays
-from trainyard.transit.naming import shard_labels
+from trainyard.yard.labels import shard_labels
 
 # What building reads of the plan's settings; the others reach a shard by the digest of its members.
 EVENT_SETTINGS = {

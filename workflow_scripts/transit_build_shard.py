@@ -20,8 +20,8 @@ def main(argv: list[str] | None = None) -> None:
 
     from trainyard.transit.build import build_shard
     from trainyard.transit.members import read_members
-    from trainyard.transit.naming import parse_label
     from trainyard.transit.settings import BuildSettings, PlanSettings
+    from trainyard.yard.labels import parse_label
 
     shard, num_shards = parse_label(args.shard)
     ledger = build_shard(

@@ -19,8 +19,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from trainyard.transit.members import read_assignment
-    from trainyard.transit.naming import parse_label
     from trainyard.transit.split import split_shard
+    from trainyard.yard.labels import parse_label
 
     shard, num_shards = parse_label(args.shard)
     assignment = read_assignment(args.members, args.digest)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from trainyard import __version__
+from trainyard.publish.places import COLUMNS, REFERENCE, SCHEMA
 from trainyard.yard.command import run
 from trainyard.yard.errors import ConfigError, IntegrityError
 
@@ -42,14 +43,20 @@ def _parser() -> argparse.ArgumentParser:
     config = _group(commands, "config", "the configuration")
     check = _add(config, "check", "list all mistakes of a configuration file", _check)
     check.add_argument("file", type=Path, help="YAML file")
-    _add_generated(config, "schema", "JSON Schema of the configuration")
-    _add_generated(config, "reference", "reference page of the configuration")
+    _add_generated(config, "schema", "JSON Schema of the configuration", SCHEMA)
+    _add_generated(config, "reference", "reference page of the configuration", REFERENCE)
 
     transit = _group(commands, "transit", "the transit line")
     preview = _add(transit, "preview", "print the features of one example", _preview)
     preview.add_argument("shard", type=Path, help="TFRecord file")
     preview.add_argument("--record", type=int, default=0, metavar="N", help="0-based number of the record; default 0")
-    _add_generated(transit, "columns", "page of all features and columns")
+    _add_generated(transit, "columns", "page of all features and columns", COLUMNS["transit"])
+
+    voxel = _group(commands, "voxel", "the voxel line")
+    voxelize = _add(voxel, "voxelize", "voxelise protein structures", _voxelize)
+    voxelize.add_argument("structures", type=Path, nargs="+", help="PDB, mmCIF or mdCATH .h5 files, or folders of them")
+    voxelize.add_argument("--out", type=Path, required=True, help="voxel file (HDF5) to write")
+    _add_generated(voxel, "columns", "page of all tables", COLUMNS["voxel"])
     return parser
 
 
@@ -63,8 +70,8 @@ def _add(commands: Any, name: str, text: str, call: Callable[[argparse.Namespace
     return parser
 
 
-def _add_generated(commands: Any, name: str, text: str) -> None:
-    parser = _add(commands, name, f"{text}, printed or written to its place", partial(_generated, name=name))
+def _add_generated(commands: Any, name: str, text: str, file: str) -> None:
+    parser = _add(commands, name, f"{text}, printed or written to its place", partial(_generated, file=file))
     parser.add_argument("--write", action="store_true", help="write the file of this repository, from its root")
 
 
@@ -92,10 +99,16 @@ def _check(args: argparse.Namespace) -> None:
     print(f"{args.file}: run {config.run}, lines {', '.join(config.lines)}: no mistakes")
 
 
-def _generated(args: argparse.Namespace, *, name: str) -> None:
-    from trainyard.publish.generated import COLUMNS, GENERATED, REFERENCE, SCHEMA, write_generated
+def _voxelize(args: argparse.Namespace) -> None:
+    from trainyard.voxel.aposteriori import voxelize_files
+    from trainyard.voxel.settings import VoxelizeSettings
 
-    file = {"schema": SCHEMA, "reference": REFERENCE, "columns": COLUMNS}[name]
+    print(f"{args.out}: {voxelize_files(args.structures, args.out, settings=VoxelizeSettings()).summary()}")
+
+
+def _generated(args: argparse.Namespace, *, file: str) -> None:
+    from trainyard.publish.generated import GENERATED, write_generated
+
     if args.write:
         print(f"{write_generated(file, Path())}: written")
     else:

@@ -9,11 +9,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from trainyard.transit.settings import TransitSettings
+from trainyard.voxel.settings import VoxelSettings
 from trainyard.yard.config import read_yaml, validation_errors
 from trainyard.yard.errors import ConfigError
 from trainyard.yard.settings import Settings
 
-Line = Literal["transit"]
+Line = Literal["transit", "voxel"]
 
 
 class Folders(Settings):
@@ -32,6 +33,7 @@ class Config(Settings):
     )
     lines: list[Line] = Field(["transit"], description="Lines that `snakemake all` builds.")
     transit: TransitSettings = Field(default_factory=TransitSettings, description="The transit line.")
+    voxel: VoxelSettings = Field(default_factory=VoxelSettings, description="The voxel line.")
     folders: Folders = Field(default_factory=Folders, description="Where outputs go.")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from trainyard import __version__, cli
-from trainyard.publish.generated import GENERATED, SCHEMA
+from trainyard.publish.generated import GENERATED
+from trainyard.publish.places import SCHEMA
 from trainyard.yard.errors import ConfigError, IntegrityError
 from trainyard.yard.examples import encode_example
 from trainyard.yard.files import atomic_open

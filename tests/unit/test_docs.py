@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,12 +15,15 @@ from pydantic import BaseModel
 from trainyard import cli
 from trainyard.config import Config, parse_config
 from trainyard.transit import preflight
-from trainyard.transit.reasons import Reason
+from trainyard.transit import reasons as transit_reasons
 from trainyard.transit.tces import _ALIASES, _REQUIRED, DISPOSITIONS, QUIET
+from trainyard.voxel import reasons as voxel_reasons
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/transit.md", "docs/transit-columns.md", "config/README.md"]
-STAGES = "|".join(Config.model_fields["transit"].annotation.model_fields)  # type: ignore[union-attr]
+REASONS = {"transit": transit_reasons.Reason, "voxel": voxel_reasons.Reason}
+"""Closed list of reasons by line; each line has a page and a page of columns."""
+LINE_PAGES = {f"docs/{line}{kind}.md": line for line in REASONS for kind in ("", "-columns")}
+PAGES = ["README.md", "CONTRIBUTING.md", "config/README.md", *LINE_PAGES]
 
 
 def text_of(page: str) -> str:
@@ -79,8 +83,11 @@ def test_python_compiles(code: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_keys_that_are_named_exist(page: str) -> None:
-    for name in re.findall(rf"`(?:transit\.)?((?:{STAGES})\.[a-z_.]+)[`:]", text_of(page).replace("`train.json`", "")):
-        model: Any = Config.model_fields["transit"].annotation
+    line = LINE_PAGES.get(page, "transit")
+    settings: Any = Config.model_fields[line].annotation
+    stages = "|".join(settings.model_fields)
+    for name in re.findall(rf"`(?:{line}\.)?((?:{stages})\.[a-z_.]+)[`:]", re.sub(r"`\w+\.json`", "", text_of(page))):
+        model = settings
         for part in name.split("."):
             models = [model, *get_args(model)]
             fields = next((m.model_fields for m in models if isinstance(m, type) and issubclass(m, BaseModel)), {})
@@ -101,12 +108,15 @@ def test_commands_exist(page: str) -> None:
             assert {word for word in words if word.startswith(("transit_", "demo_"))} <= rules
 
 
-def test_every_reason_is_explained_once() -> None:
-    assert [quoted(row[0])[0] for row in table_after("docs/transit.md", "## Reasons")] == [r.value for r in Reason]
+@pytest.mark.parametrize(("line", "reasons"), REASONS.items())
+def test_every_reason_is_explained_once(line: str, reasons: type[StrEnum]) -> None:
+    rows = table_after(f"docs/{line}.md", "## Reasons")
+    assert [quoted(row[0])[0] for row in rows] == [reason.value for reason in reasons]
 
 
-def test_every_reason_says_what_to_do() -> None:
-    assert all(len(row) == 4 and all(row) for row in table_after("docs/transit.md", "## Reasons"))
+@pytest.mark.parametrize("line", REASONS)
+def test_every_reason_says_what_to_do(line: str) -> None:
+    assert all(len(row) == 4 and all(row) for row in table_after(f"docs/{line}.md", "## Reasons"))
 
 
 def test_names_of_table_columns_are_those_that_are_found() -> None:

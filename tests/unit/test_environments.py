@@ -13,7 +13,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = sorted((REPOSITORY / "envs").glob("*.yaml"))
-PIP_NAMES = {"matplotlib-base": "matplotlib"}
+PIP_NAMES = {"matplotlib-base": "matplotlib", "pytorch-cpu": "torch"}
 """Name on conda-forge -> name in the lock file, where they differ."""
 UNLOCKED = {"python", "pip"}
 PACKAGES = {

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ PATIENCE_S = 240
 STARS = DemoSettings(stars=8, sectors=1, days=6.0, stamp=5)
 CONFIG: Mapping[str, Any] = {
     "run": "t",
+    "lines": ["transit"],
     "transit": {
         "inputs": {
             "source": "archive",
@@ -161,6 +162,7 @@ class Workspace:
     bytecode: Path
     started: list[Running] = field(default_factory=list)
     usual: Mapping[str, Any] = field(default_factory=lambda: CONFIG)
+    target: str = "transit_data"
 
     def configure(self, changes: Mapping[str, Any] | None = None) -> Workspace:
         """Write the configuration, some of its values changed."""
@@ -177,13 +179,13 @@ class Workspace:
 
     def build(self, *arguments: str, cores: int = 4) -> Outcome:
         """Build the dataset; fails if Snakemake does."""
-        outcome = self.snakemake("--cores", str(cores), *arguments, "transit_data")
+        outcome = self.snakemake("--cores", str(cores), *arguments, self.target)
         assert outcome.code == 0, outcome.text
         return outcome
 
-    def dry_run(self, *arguments: str, target: str = "transit_data") -> Outcome:
+    def dry_run(self, *arguments: str, target: str | None = None) -> Outcome:
         """What Snakemake would do; fails if Snakemake does."""
-        outcome = self.snakemake("-n", *arguments, target)
+        outcome = self.snakemake("-n", *arguments, target or self.target)
         assert outcome.code == 0, outcome.text
         return outcome
 
@@ -209,7 +211,7 @@ class Workspace:
     def copy(self, folder: Path, *, code: Path | None = None) -> Workspace:
         """The same folder at another place, with all dates and all of Snakemake's records."""
         shutil.copytree(self.folder, folder)
-        return Workspace(folder, code or self.code, self.bytecode, self.started, self.usual)
+        return replace(self, folder=folder, code=code or self.code)
 
     def files(self, pattern: str = "results/**/*") -> list[Path]:
         """Files below the folder, hidden ones too."""
@@ -308,19 +310,31 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_workspace(code: Path, archive: Path, bytecode: Path) -> Iterator[Callable[[Path], Workspace]]:
+def open_workspace(code: Path, bytecode: Path) -> Iterator[Callable[[Path, Mapping[str, Any], str], Workspace]]:
+    """Opens a folder to build in, with a configuration and a target; runs that are left are stopped in the end."""
+    opened: list[Workspace] = []
+
+    def make(folder: Path, config: Mapping[str, Any], target: str) -> Workspace:
+        opened.append(Workspace(folder, code, bytecode, usual=config, target=target).configure())
+        return opened[-1]
+
+    yield make
+    for workspace in opened:
+        for run in workspace.started:
+            run.stop()
+
+
+@pytest.fixture(scope="session")
+def make_workspace(
+    open_workspace: Callable[[Path, Mapping[str, Any], str], Workspace], archive: Path
+) -> Callable[[Path], Workspace]:
     """Makes a folder with the archive in it and the usual configuration."""
-    made: list[Workspace] = []
 
     def make(folder: Path) -> Workspace:
         shutil.copytree(archive, folder / "in")
-        made.append(Workspace(folder, code, bytecode).configure())
-        return made[-1]
+        return open_workspace(folder, CONFIG, "transit_data")
 
-    yield make
-    for workspace in made:
-        for run in workspace.started:
-            run.stop()
+    return make
 
 
 @pytest.fixture

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trainyard.publish.columns import transit_columns
+from trainyard.publish.places import COLUMNS, REFERENCE, SCHEMA
 from trainyard.publish.reference import config_reference, config_schema
+from trainyard.publish.transit_columns import transit_columns
+from trainyard.publish.voxel_columns import voxel_columns
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import write_text
 
-SCHEMA, REFERENCE, COLUMNS = "config/config.schema.json", "config/README.md", "docs/transit-columns.md"
 GENERATED: Mapping[str, Callable[[], str]] = {
     SCHEMA: config_schema,
     REFERENCE: config_reference,
-    COLUMNS: transit_columns,
+    COLUMNS["transit"]: transit_columns,
+    COLUMNS["voxel"]: voxel_columns,
 }
 """Path from the root of the repository to the maker of the text."""
 

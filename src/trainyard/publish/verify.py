@@ -10,6 +10,7 @@ from pathlib import Path
 from trainyard.transit import naming
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.examples import decode_example
+from trainyard.yard.labels import shard_label
 from trainyard.yard.logs import progress
 from trainyard.yard.receipts import verify
 from trainyard.yard.tfrecord import read_records, record_index
@@ -109,7 +110,7 @@ def _broken_sets(paths: Iterable[Path]) -> list[str]:
             continue
         missing = sorted(set(range(1, totals[0] + 1)) - by_total[totals[0]])
         if missing:
-            labels = ", ".join(naming.shard_label(shard, totals[0]) for shard in missing[:5])
+            labels = ", ".join(shard_label(shard, totals[0]) for shard in missing[:5])
             problems.append(
                 f"{folder}: {len(missing)} of {totals[0]} {kind} shards are missing, first {labels}; copy them, or run"
                 " the same command again"

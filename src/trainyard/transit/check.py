@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +20,7 @@ from trainyard.transit.settings import TransitSettings
 from trainyard.transit.split import check_disjoint
 from trainyard.transit.star import SPARE
 from trainyard.yard.errors import IntegrityError, LeakageError
-from trainyard.yard.files import atomic_open, read_json, write_json
+from trainyard.yard.files import read_json, write_json
 from trainyard.yard.ledger import Ledger
 from trainyard.yard.receipts import Receipt, read_receipt
 
@@ -192,12 +190,6 @@ def _true(values: pa.ChunkedArray) -> int:
 
 
 def _write(folder: Path, ledger: Ledger, summary: dict[str, Any]) -> None:
-    rows: Sequence[dict[str, str]] = ledger.rejections
-    with atomic_open(folder / "rejects.csv") as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.DictWriter(text, ["kind", "item", "reason", "detail"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text.detach()
+    ledger.write_csv(folder / "rejects.csv")
     write_json(folder / "ledger.json", ledger.to_dict())
     write_json(folder / "check.json", summary)

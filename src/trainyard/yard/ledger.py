@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from trainyard.yard.errors import IntegrityError
+from trainyard.yard.files import write_text
 
 _FIELDS = ("kind", "item", "reason", "detail")
 
@@ -113,6 +117,14 @@ class Ledger:
             for kind in self.kinds
         }
         return {"line": self.line, "limit": self.limit, "kinds": kinds, "rejections": self.rejections}
+
+    def write_csv(self, path: Path) -> None:
+        """Write the rejected items as a table for people."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rejections)
+        write_text(path, text.getvalue())
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], reasons: type[StrEnum]) -> Ledger:

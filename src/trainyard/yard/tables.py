@@ -47,6 +47,8 @@ class Column:
     unit: str = ""
     description: str = ""
     nullable: bool = True
+    encoding: str = ""
+    """How Parquet stores it, such as `PLAIN`; empty: by a dictionary, which is best for values that repeat."""
 
     @property
     def field(self) -> pa.Field:
@@ -121,11 +123,18 @@ class TableContract:
     @contextmanager
     def writer(self, path: Path) -> Iterator[TableWriter]:
         """Open a Parquet file for rows that come in batches; how they are batched does not change its bytes."""
+        encodings = {column.name: column.encoding for column in self.columns if column.encoding}
         with (
             atomic_open(path) as handle,
             # The level is fixed and the file carries no time, so bytes depend on the rows alone.
             pq.ParquetWriter(
-                handle, self.schema, compression="zstd", compression_level=3, write_page_checksum=True
+                handle,
+                self.schema,
+                compression="zstd",
+                compression_level=3,
+                write_page_checksum=True,
+                use_dictionary=[name for name in self.names if name not in encodings] if encodings else True,
+                column_encoding=encodings or None,
             ) as parquet,
         ):
             writer = TableWriter(self, parquet)

@@ -12,15 +12,20 @@ import yaml
 from pydantic import Field
 
 from trainyard.config import Config
-from trainyard.publish.generated import COLUMNS, GENERATED, REFERENCE, SCHEMA, write_generated
+from trainyard.publish.generated import GENERATED, write_generated
 from trainyard.publish.markdown import table
+from trainyard.publish.places import COLUMNS, REFERENCE, SCHEMA
 from trainyard.publish.reference import config_reference, config_schema
 from trainyard.transit.schema import SPLIT_EXAMPLES
 from trainyard.yard.errors import InputError
 from trainyard.yard.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-COMMAND = {SCHEMA: "config schema", REFERENCE: "config reference", COLUMNS: "transit columns"}
+COMMAND = {
+    SCHEMA: "config schema",
+    REFERENCE: "config reference",
+    **{file: f"{line} columns" for line, file in COLUMNS.items()},
+}
 
 
 def all_keys(model: type[Settings] = Config, path: str = "") -> list[tuple[str, str]]:
@@ -142,13 +147,14 @@ def test_schema_refuses_what_the_models_refuse(values: dict[str, Any]) -> None:
 
 
 def test_columns_page_names_every_column_of_the_example_table() -> None:
-    section = GENERATED[COLUMNS]().split("## `split/aux_tbls/examples_*.parquet`")[1]
+    section = GENERATED[COLUMNS["transit"]]().split("## `split/aux_tbls/examples_*.parquet`")[1]
     for column in SPLIT_EXAMPLES.columns:
         assert f"| `{column.name}` |" in section
 
 
-def test_every_column_has_a_meaning() -> None:
-    rows = [line for line in GENERATED[COLUMNS]().splitlines() if line.startswith("| `")]
+@pytest.mark.parametrize("file", COLUMNS.values())
+def test_every_column_has_a_meaning(file: str) -> None:
+    rows = [line for line in GENERATED[file]().splitlines() if line.startswith("| `")]
     assert [row for row in rows if row.endswith("|  |")] == []
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard.transit import naming
+from trainyard.yard import labels
 
 NUMBERS = st.integers(1, 20_000).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n)))
 
@@ -22,14 +23,14 @@ def test_names_are_those_of_the_published_set():
 
 
 def test_labels_are_padded_to_four_digits_and_grow_beyond():
-    assert naming.shard_labels(3) == ["0001-0003", "0002-0003", "0003-0003"]
-    assert naming.shard_label(7, 12_000) == "0007-12000"
-    assert naming.shard_label(12_000, 12_000) == "12000-12000"
+    assert labels.shard_labels(3) == ["0001-0003", "0002-0003", "0003-0003"]
+    assert labels.shard_label(7, 12_000) == "0007-12000"
+    assert labels.shard_label(12_000, 12_000) == "12000-12000"
 
 
 @given(NUMBERS)
 def test_a_label_is_read_back(numbers):
-    assert naming.parse_label(naming.shard_label(*numbers)) == numbers
+    assert labels.parse_label(labels.shard_label(*numbers)) == numbers
 
 
 @given(NUMBERS, st.sampled_from([None, "train", "val", "test"]), st.booleans())
@@ -41,7 +42,7 @@ def test_a_shard_name_is_read_back(numbers, split, normalized):
 @pytest.mark.parametrize("label", ["1-8", "0009-0008", "0000-0008", "00001-0008", "0001-0008 ", "٠٠٠١-0008", ""])
 def test_what_is_no_label_is_refused(label):
     with pytest.raises(ValueError, match="not a shard label"):
-        naming.parse_label(label)
+        labels.parse_label(label)
 
 
 @pytest.mark.parametrize(

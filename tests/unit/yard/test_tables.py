@@ -119,6 +119,16 @@ def test_table_survives_parquet_with_its_metadata(tmp_path: Path) -> None:
     assert repr(table.to_pylist()) == repr(STARS.table(ROWS).to_pylist())
 
 
+def test_a_column_is_encoded_as_its_contract_says_and_by_a_dictionary_otherwise(tmp_path: Path) -> None:
+    columns = (dataclasses.replace(STARS.columns[0], encoding="DELTA_BINARY_PACKED"), *STARS.columns[1:])
+    contract = dataclasses.replace(STARS, columns=columns)
+    contract.write(tmp_path / "stars.parquet", contract.table(ROWS))
+    group = pq.read_metadata(tmp_path / "stars.parquet").row_group(0)
+    assert "DELTA_BINARY_PACKED" in group.column(0).encodings
+    assert "RLE_DICTIONARY" in group.column(1).encodings
+    assert STARS.read(tmp_path / "stars.parquet")["target_id"].to_pylist() == [1, 2, 3]
+
+
 def test_columns_and_rows_can_be_chosen(tmp_path: Path) -> None:
     STARS.write(tmp_path / "x", STARS.table(ROWS))
     table = STARS.read(tmp_path / "x", columns=["period"], filters=[("target_id", "==", 1)])

@@ -17,7 +17,7 @@ rule demo_transit:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=TRANSIT.demo.model_dump_json(),
+        settings=TRANSIT.demo.model_dump_json(exclude={"learning_rate", "epochs"}),
         code=CODE["demo_transit"],
     shell:
         "python -m workflow_scripts.demo_transit"
@@ -54,7 +54,7 @@ rule demo_transit_recovery:
         runtime=10,
     params:
         code=CODE["demo_transit_recovery"],
-        demo=TRANSIT.demo.model_dump_json(),
+        demo=TRANSIT.demo.model_dump_json(exclude={"learning_rate", "epochs"}),
         dispositions=TRANSIT.plan.tce_example_disps,
         mode="" if is_comparable(TRANSIT) else "--report-only",
     shell:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-import pyarrow as pa
-
+from trainyard.publish.contracts import ROLES, contract_text
 from trainyard.publish.markdown import table
 from trainyard.transit.curves import CURVES
 from trainyard.transit.features import FEATURES, Feature
@@ -67,16 +66,12 @@ _PARQUET: tuple[tuple[str, str, TableContract], ...] = (
     ("`select/{name}/counts.csv`", "Number of examples by fate.", COUNTS),
     ("`select/{name}/balance.csv`", "What a `quota` wanted and found; no rows without one.", BALANCE),
 )
-_ROLES = """\
-The role says what a column may be used for: `key` identifies, `label` is what a model learns, `metadata` describes, and
-`never-a-feature` would tell a model the answer.
-"""
 
 
 def transit_columns() -> str:
     """The page as Markdown."""
     parts = [_INTRO, _FEATURES, _feature_table(FEATURES)]
-    parts += [_ROLES, *(_contract_text(*entry) for entry in _PARQUET)]
+    parts += [ROLES, *(contract_text(*entry, meanings=_meanings()) for entry in _PARQUET)]
     parts += [_DATA_TBL, _listed(DATA_TBL_COLUMNS), _SHARDS_TBL, _listed(SHARDS_TBL_COLUMNS)]
     return "\n".join(parts)
 
@@ -86,29 +81,15 @@ def _feature_table(features: Iterable[Feature]) -> str:
     return table(["feature", "kind", "shape", "unit", "in", "meaning"], rows)
 
 
-def _contract_text(title: str, text: str, contract: TableContract) -> str:
-    rows = [
-        [f"`{c.name}`", _type(c.type), c.unit, c.role.value, _meaning(c.name, c.description)] for c in contract.columns
-    ]
-    return f"## {title}\n\n{text}\n\n" + table(["column", "type", "unit", "role", "meaning"], rows)
-
-
 def _listed(names: Iterable[str]) -> str:
     return textwrap.fill(", ".join(f"`{name}`" for name in names) + ".", 120, break_on_hyphens=False) + "\n"
 
 
-def _meaning(name: str, description: str) -> str:
-    known = {
+def _meanings() -> dict[str, str]:
+    """Meanings of columns that several tables have."""
+    return {
         **{column.name: column.description for column in SPLIT_EXAMPLES.columns},
         **INT_SCALARS,
         **STRING_SCALARS,
         **{name: text for name, (_, text) in FLOAT_SCALARS.items()},
     }
-    return description or known.get(name, "")
-
-
-def _type(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind):
-        return f"list of {_type(kind.value_type)}"
-    # Arrow calls them double and float.
-    return {pa.float64(): "float64", pa.float32(): "float32"}.get(kind, str(kind))

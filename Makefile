@@ -15,8 +15,8 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/snakemake --cores $(CORES) all
 	$(BIN)/snakemake --cores 1 --report results/demo/report.html all
 	@echo
-	@echo "dataset   results/demo/transit/norm/{train,val,test}/"
-	@echo "model     results/demo/transit/train/model.keras"
+	@echo "transit   results/demo/transit/norm/{train,val,test}/, model results/demo/transit/train/model.keras"
+	@echo "voxel     results/demo/voxel/store/, model results/demo/voxel/train/model.safetensors"
 	@echo "report    results/demo/report.html"
 
 test: $(VENV)/.installed-test
@@ -38,9 +38,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-demo: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(INSTALL) '.[transit]'
+	$(INSTALL) '.[transit,voxel]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(INSTALL) '.[transit,slurm,bench,dev]'
+	$(INSTALL) '.[transit,voxel,slurm,bench,dev]'
 	touch $@

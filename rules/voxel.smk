@@ -124,7 +124,7 @@ rule voxel_merge_store:
     """Residues, samples, rejects, scaling and manifest of the store, once all parts are there."""
     input:
         plan=rules.voxel_plan.output,
-        parts=VOXEL_STORE_PARTS,
+        parts=expand("<results>/voxel/store/grids/{name}", name=VOXEL_PART_NAMES),
         ledgers=expand(
             "<results>/voxel/store/grids/ledger_{part}.json", part=VOXEL_PARTS
         ),
@@ -147,8 +147,8 @@ rule voxel_merge_store:
         code=CODE["voxel_merge_store"],
     shell:
         "python -m workflow_scripts.voxel_merge_store"
-        ' --plan "$(dirname {input.plan[0]:q})" --parts {input.parts:q} --ledgers {input.ledgers:q}'
-        ' --settings {params.settings:q} --out "$(dirname {output.manifest:q})" > {log:q} 2>&1'
+        ' --plan "$(dirname {input.plan[0]:q})" --settings {params.settings:q}'
+        ' --out "$(dirname {output.manifest:q})" > {log:q} 2>&1'
 
 
 rule voxel_export_part:
@@ -190,10 +190,11 @@ rule voxel_write_meta:
         mem_mb=4000,
         runtime=30,
     params:
+        settings=VOXEL.export.model_dump_json(),
         code=CODE["voxel_write_meta"],
     shell:
         "python -m workflow_scripts.voxel_write_meta"
-        ' --store "$(dirname {input.store:q})" --domains {input.domains:q} --manifests {input.manifests:q}'
+        ' --store "$(dirname {input.store:q})" --domains {input.domains:q} --settings {params.settings:q}'
         ' --out "$(dirname {output:q})" > {log:q} 2>&1'
 
 
@@ -202,6 +203,7 @@ rule voxel_check:
     input:
         store="<results>/voxel/store/manifest.json",
         manifests=voxel_manifests,
+        ledgers=voxel_ledgers,
     output:
         check=report(
             "<results>/voxel/check/check.json",
@@ -226,9 +228,12 @@ rule voxel_check:
         runtime=30,
     params:
         settings=VOXEL.model_dump_json(exclude={"train"}),
+        digest=plan_digest,
+        cache=str(STATE / "cache"),
         stages=json.dumps({name: CODE[name] for name in VOXEL_STAGES}),
         code=CODE["voxel_check"],
     shell:
         "python -m workflow_scripts.voxel_check"
-        ' --voxel "$(dirname "$(dirname {output.check:q})")" --manifests {input.manifests:q}'
-        " --settings {params.settings:q} --code {params.stages:q} > {log:q} 2>&1"
+        ' --voxel "$(dirname "$(dirname {output.check:q})")" --ledgers {input.ledgers:q}'
+        " --settings {params.settings:q} --digest {params.digest} --cache {params.cache:q}"
+        " --code {params.stages:q} > {log:q} 2>&1"

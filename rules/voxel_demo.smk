@@ -6,6 +6,7 @@ rule demo_voxel:
     output:
         manifest="<results>/demo/voxel/demo_manifest.json",
         truth="<results>/demo/voxel/truth.json",
+        ledger="<results>/demo/voxel/voxels.ledger.json",
         inputs=voxel_demo_files,
     log:
         "<logs>/demo_voxel.log",

@@ -8,7 +8,9 @@ from trainyard.voxel.catalogue import (
     member_path,
     placed,
     plan_summary,
+    refuse_missing,
 )
+from trainyard.voxel.export import manifests
 from trainyard.voxel.parts import part_name
 from trainyard.voxel.settings import EVALUATION_KEYS, VoxelSettings
 from trainyard.voxel.structures import find_structures
@@ -102,22 +104,34 @@ def voxel_part_runtime(wildcards, attempt):
     return (10 + residues // 30_000) * attempt
 
 
+def voxel_ledgers(wildcards):
+    """What became of the structures, where structures are voxelised."""
+    places = {
+        "structures": [f"{RESULTS}/voxel/voxelized.ledger.json"],
+        "demo": [f"{RESULTS}/demo/voxel/voxels.ledger.json"],
+    }
+    return places.get(VOXEL.inputs.source, [])
+
+
 def voxel_manifests(wildcards):
     """Manifests of the batch files, where the configuration asks for batch files."""
-    if set(VOXEL.export.formats) <= {"store"}:
-        return []
-    return [
-        f"{RESULTS}/voxel/export/{split}/part_{part}.json"
-        for split in ("train", "val", "test")
-        for part in shard_labels(VOXEL.export.num_parts)
-    ]
+    return list(map(str, manifests(Path(RESULTS, "voxel", "export"), VOXEL.export)))
 
 
 def voxel_dataset(wildcards):
     """The finished dataset of the voxel line: store, batch files, and the check that vouches for them."""
-    targets = [f"{RESULTS}/voxel/check/check.json"]
+    folder = f"{RESULTS}/voxel"
+    tables = ["residues.parquet", "samples.parquet", "temp_scaling_params.json"]
+    targets = [
+        f"{folder}/check/check.json",
+        *(f"{folder}/store/{name}" for name in [*tables, "manifest.json"]),
+        *(f"{folder}/store/grids/{name}" for name in VOXEL_PART_NAMES),
+    ]
     if voxel_manifests(wildcards):
-        targets.append(f"{RESULTS}/voxel/export/failed_preprocess_domains.txt")
+        targets += [
+            f"{folder}/export/failed_preprocess_domains.txt",
+            *voxel_manifests(wildcards),
+        ]
     return targets
 
 
@@ -145,11 +159,12 @@ with errors_for_people():
     VOXEL_TRAINING = CONFIG.voxel.training
     VOXEL_PARTS = shard_labels(VOXEL.plan.num_parts)
     VOXEL_INDEX = {part: index for index, part in enumerate(VOXEL_PARTS)}
-    VOXEL_STORE_PARTS = [
-        f"<results>/voxel/store/grids/{part_name(index, VOXEL.plan.num_parts)}"
-        for index in range(VOXEL.plan.num_parts)
+    VOXEL_PART_NAMES = [
+        part_name(index, VOXEL.plan.num_parts) for index in VOXEL_INDEX.values()
     ]
     VOXEL_PLAN = voxel_summary()
+    if CONFIG.voxel.inputs.source == "structures" and workflow.is_main_process:
+        refuse_missing(CONFIG.voxel)
 
 # What the demo writes, where the plan looks for it.
 voxel_demo_files = [

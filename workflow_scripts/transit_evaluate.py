@@ -14,14 +14,15 @@ def main(argv: list[str] | None = None) -> None:
     for split in ("train", "val", "test"):
         parser.add_argument(f"--{split}", type=Path, nargs="+", required=True, help=f"normalized {split} shards")
     parser.add_argument("--examples", type=Path, nargs="+", required=True, help="example tables of the splits")
-    parser.add_argument("--selection", type=Path, nargs="?", help="selection table; all examples without it")
+    parser.add_argument("--selection", type=Path, nargs="?", help="selection table that training used, if any")
+    parser.add_argument("--missing-images", choices=["drop", "zero"], default="drop", help="as in training")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     args = parser.parse_args(argv)
 
     from trainyard.transit.train.evaluate import evaluate
 
     shards = {"train": args.train, "val": args.val, "test": args.test}
-    evaluate(args.model, shards, args.examples, args.selection, args.out)
+    evaluate(args.model, shards, args.examples, args.selection, args.out, missing_images=args.missing_images)
     print(f"{args.out}: model evaluated")
 
 

@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from trainyard.transit import plots
+    from trainyard.yard.waterfall import rejections
 
     if args.figure == "windows":
         plots.example_windows(args.inputs, args.out, count=args.windows)
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     elif args.figure == "class_balance":
         plots.class_balance(args.inputs, args.out)
     else:
-        plots.rejections(args.inputs, args.out)
+        rejections(args.inputs, args.out)
     print(f"{args.out}: drawn")
 
 

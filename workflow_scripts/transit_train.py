@@ -18,8 +18,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
     args = parser.parse_args(argv)
 
-    from trainyard.transit.settings import TrainSettings
     from trainyard.transit.train.fit import train
+    from trainyard.transit.train.settings import TrainSettings
 
     shards = {"train": args.train, "val": args.val}
     train(shards, args.examples, args.selection, args.out, parse_settings(args.settings, TrainSettings))

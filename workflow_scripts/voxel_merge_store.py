@@ -11,18 +11,14 @@ from trainyard.yard.command import parse_settings, run
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=Path, required=True, help="folder of the plan")
-    parser.add_argument("--parts", type=Path, nargs="+", required=True, help="parts, in their order")
-    parser.add_argument("--ledgers", type=Path, nargs="+", required=True, help="ledgers of the parts")
     parser.add_argument("--settings", required=True, help="VoxelPlanSettings as JSON")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the store")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the store, with its parts")
     args = parser.parse_args(argv)
 
     from trainyard.voxel.merge import finish_store
     from trainyard.voxel.settings import VoxelPlanSettings
 
-    plan = finish_store(
-        args.plan, args.parts, args.ledgers, args.out, settings=parse_settings(args.settings, VoxelPlanSettings)
-    )
+    plan = finish_store(args.plan, args.out, settings=parse_settings(args.settings, VoxelPlanSettings))
     print(f"{args.out}: {plan.residues.num_rows} residues, {plan.samples.num_rows} samples")
 
 

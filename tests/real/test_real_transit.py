@@ -289,7 +289,7 @@ def test_every_file_of_the_archive_is_accounted_for(tess: Run, real_data: Path) 
 def test_the_ledger_adds_up(tess: Run, table: list[dict[str, str]]) -> None:
     ledger = tess.ledger()
     examples = tess.examples()
-    assert ledger.kinds == ["archive_file", "event", "file", "negative", "table_row", "target", "tce"]
+    assert ledger.kinds == ["archive_file", "event", "file", "negative", "spare", "table_row", "target", "tce"]
     assert (ledger.expected("target"), ledger.kept("target")) == (13, 13)
     assert (ledger.expected("table_row"), ledger.kept("table_row")) == (17, 17)
     assert (ledger.expected("tce"), ledger.kept("tce")) == (len(table), 12)
@@ -297,6 +297,7 @@ def test_the_ledger_adds_up(tess: Run, table: list[dict[str, str]]) -> None:
     assert ledger.kept("event") == sum(row["transit_example"] for row in examples)
     assert ledger.expected("negative") == ledger.kept("event")
     assert ledger.kept("negative") == sum(not row["transit_example"] and row["origin"] == "own" for row in examples)
+    assert ledger.kept("spare") == sum(row["origin"] == "spare" for row in examples)
 
 
 def test_splits_are_disjoint_and_as_planned(tess: Run) -> None:
@@ -327,26 +328,41 @@ def test_normalized_windows_are_deepest_at_minus_one(tess: Run) -> None:
         assert abs(flux[40:60].min()) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_model_is_scored_on_every_selected_example(tess: Run) -> None:
+def test_centres_of_both_labels_lie_anywhere_within_a_cadence(tess: Run, curves: dict[tuple[int, int], Curve]) -> None:
+    for label, rows in (("in transit", tess.in_transit()), ("out of transit", tess.negatives())):
+        phases = []
+        for row in rows:
+            time = curves[row["target_id"], row["sector"]].time
+            measured = time[np.isfinite(time)]
+            phases.append((row["time"] - measured[np.searchsorted(measured, row["time"]) - 1]) * 720)
+        place = np.arange(1, len(phases) + 1) / len(phases)
+        # A centre in a gap, or beside a cadence without time, has no phase.
+        assert np.abs(np.sort(np.mod(phases, 1)) - place).max() < 1.95 / math.sqrt(len(phases)), label
+
+
+def test_the_model_is_scored_on_every_example_and_on_the_selected_ones(tess: Run) -> None:
     train = tess.base / "train"
-    scores = {row["split"]: row for row in read_csv(train / "res_eval.csv")}
+    scores = {(row["split"], row["scope"]): row for row in read_csv(train / "res_eval.csv")}
     counts = Counter()
     for row in read_csv(tess.base / "select" / "balanced" / "counts.csv"):
         if row["reason"] == "kept":
             counts[row["split"], row["label"]] += int(row["examples"])
     for split in SPLITS:
         predictions = read_csv(train / f"preds_{split}.csv")
-        assert Counter((split, row["label"]) for row in predictions) == {
+        assert {row["uid"] for row in predictions} == {row["uid"] for row in tess.examples() if row["split"] == split}
+        selected = [row for row in predictions if row["selected"] == "1"]
+        assert Counter((split, row["label"]) for row in selected) == {
             key: n for key, n in counts.items() if key[0] == split
         }
         assert all(0 <= float(row["pred_prob"]) <= 1 for row in predictions)
-        row = scores[split]
-        assert (int(row["n"]), int(row["n_positive"])) == (len(predictions), counts[split, "1"])
-        # Both labels stand in every split, so that everything but precision (of no prediction) is defined.
-        defined = [value for name, value in row.items() if name != "split" and "precision" not in name]
-        assert np.isfinite([float(value) for value in defined]).all()
+        for scope, members in (("all", predictions), ("selection", selected)):
+            row = scores[split, scope]
+            assert (int(row["n"]), int(row["n_positive"])) == (len(members), sum(m["label"] == "1" for m in members))
+            # Both labels stand in every split, so that everything but precision (of no prediction) is defined.
+            told = {name: value for name, value in row.items() if name not in ("split", "scope")}
+            assert np.isfinite([float(value) for name, value in told.items() if "precision" not in name]).all()
     # Three epochs on transits as deep as these leave no doubt.
-    assert float(scores["test"]["auc_roc"]) > 0.95
+    assert min(float(scores["test", scope]["auc_roc"]) for scope in ("all", "selection")) > 0.95
     assert len(read_csv(train / "history.csv")) == 3
 
 

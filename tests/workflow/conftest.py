@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ CONFIG: Mapping[str, Any] = {
         "train": {"enabled": False},
     },
 }
+TRAIN: Mapping[str, Any] = {"enabled": True, "epochs": 6, "conv_blocks": 1, "convs_per_block": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -153,18 +155,18 @@ class Running:
 
 @dataclass
 class Workspace:
-    """A folder to build in, and the copy of the code that builds."""
+    """A folder to build in, the copy of the code that builds, and the usual configuration."""
 
     folder: Path
     code: Path
     bytecode: Path
     started: list[Running] = field(default_factory=list)
-    config: Mapping[str, Any] = field(default_factory=lambda: CONFIG)
+    usual: Mapping[str, Any] = field(default_factory=lambda: CONFIG)
     target: str = "transit_data"
 
     def configure(self, changes: Mapping[str, Any] | None = None) -> Workspace:
         """Write the configuration, some of its values changed."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(self.config, changes or {})))
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(self.usual, changes or {})))
         return self
 
     def snakemake(self, *arguments: str) -> Outcome:
@@ -313,7 +315,7 @@ def open_workspace(code: Path, bytecode: Path) -> Iterator[Callable[[Path, Mappi
     opened: list[Workspace] = []
 
     def make(folder: Path, config: Mapping[str, Any], target: str) -> Workspace:
-        opened.append(Workspace(folder, code, bytecode, config=config, target=target).configure())
+        opened.append(Workspace(folder, code, bytecode, usual=config, target=target).configure())
         return opened[-1]
 
     yield make
@@ -348,6 +350,18 @@ def finished(
     """A finished build with four cores: its folder, the dry run before it, and the run."""
     workspace = make_workspace(tmp_path_factory.mktemp("finished") / "work")
     return workspace, workspace.dry_run(), workspace.build()
+
+
+@pytest.fixture(scope="session")
+def trained(finished: tuple[Workspace, Outcome, Outcome], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the finished build, with a small network trained, scored and drawn; to be copied, not changed."""
+    if find_spec("tensorflow") is None:
+        pytest.skip("training needs TensorFlow")
+    workspace = finished[0].copy(tmp_path_factory.mktemp("trained") / "work")
+    workspace.usual = merged(CONFIG, {"transit": {"train": TRAIN}})
+    outcome = workspace.configure().snakemake("--cores", "2", "transit")
+    assert outcome.code == 0, outcome.text
+    return workspace
 
 
 @pytest.fixture

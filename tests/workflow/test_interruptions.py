@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +76,25 @@ def test_after_kills_at_several_moments_the_same_command_ends_with_the_same_byte
     undisturbed = {path: digest for path, digest in finished[0].sha256().items() if "/select/deep/" not in path}
     assert workspace.sha256() == undisturbed
     assert workspace.dry_run().nothing_to_do
+
+
+def test_training_that_is_killed_goes_on_after_its_last_epoch_and_ends_with_the_same_bytes(
+    trained: Workspace, tmp_path: Path
+) -> None:
+    workspace = trained.copy(tmp_path / "work")
+    undisturbed = workspace.sha256()
+    shutil.rmtree(workspace.folder / "results/t/transit/train")
+    run = workspace.start("--cores", "2", "transit")
+    run.wait_until(lambda: workspace.files("results/t/transit/train/.progress.npz"))
+    killed = run.end(signal.SIGKILL, group=True)
+    run.wait_for_orphans()
+    assert "transit_train" in killed.rules
+    assert not killed.finished
+    assert not workspace.files("results/t/transit/train/model.keras"), "training had ended before the kill"
+    last = workspace.snakemake("--cores", "2", "transit")
+    assert last.code == 0, last.text
+    assert "going on after epoch" in (workspace.folder / "logs/t/transit_train.log").read_text()
+    assert workspace.sha256() == undisturbed
 
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_one_lives_and_not_after(

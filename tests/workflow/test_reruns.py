@@ -22,6 +22,7 @@ FIT = {"transit_fit_statistics": 1, **NORMALIZE}
 SAMPLE = {"transit_sample_shard": 3, **FIT}
 SPLIT = {"transit_split_shard": 3, **SAMPLE, **SELECT}
 BUILD = {"transit_build_shard": 3, **SPLIT}
+TRAINING = {"transit_train": 1, "transit_evaluate": 1, "transit_plot_scores": 1}
 ONE_SHARD = {"transit_build_shard": 1, "transit_split_shard": 1, "transit_sample_shard": 1}
 
 ChangeCode = Callable[[Callable[[Path], object]], Path]
@@ -95,7 +96,7 @@ def test_a_changed_constant_reruns_what_runs_its_module_and_what_depends_on_that
         pytest.param({"select": {"balanced": {"quota": 2.0}}}, {"transit_select": 1}, id="one selection"),
         pytest.param({"select": {"more": {}}}, {"transit_select": 1}, id="one more selection"),
         pytest.param({"select": {"deep": None}}, {}, id="one selection less"),
-        pytest.param({"train": {"learning_rate": 0.1}, "report": {"light_curves": 1}}, {}, id="what no data depend on"),
+        pytest.param({"report": {"light_curves": 1}}, {}, id="what no data depend on"),
     ],
 )
 def test_a_changed_value_reruns_what_reads_it_and_what_depends_on_that(
@@ -103,6 +104,40 @@ def test_a_changed_value_reruns_what_reads_it_and_what_depends_on_that(
 ) -> None:
     built.configure({"transit": changes})
     assert built.dry_run().rules == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, {}, id="nothing"),
+        pytest.param({"train": {"learning_rate": 0.1}}, TRAINING, id="step size"),
+        pytest.param({"train": {"seed": 25}}, TRAINING, id="seed"),
+        pytest.param({"train": {"missing_images": "zero"}}, TRAINING, id="examples without images"),
+        pytest.param({"train": {"selection": "deep"}}, TRAINING, id="selection"),
+        pytest.param(
+            {"select": {"balanced": {"quota": 2.0}}}, {"transit_select": 1, **TRAINING}, id="what is selected"
+        ),
+        pytest.param({"select": {"more": {}}}, {"transit_select": 1}, id="another selection"),
+    ],
+)
+def test_what_shapes_the_model_trains_it_again_and_builds_nothing(
+    trained: Workspace, tmp_path: Path, changes: dict[str, Any], expected: dict[str, int]
+) -> None:
+    workspace = trained.copy(tmp_path / "again")
+    workspace.configure({"transit": changes})
+    assert workspace.dry_run(target="transit").rules == expected
+
+
+def test_code_of_training_trains_again_and_that_of_evaluation_evaluates_again(
+    trained: Workspace, tmp_path: Path, changed_code: ChangeCode
+) -> None:
+    workspace = trained.copy(tmp_path / "again")
+    workspace.code = changed_code(lambda folder: _change_a_number(folder / "src/trainyard/transit/train/fit.py"))
+    assert workspace.dry_run(target="transit").rules == TRAINING
+    evaluation = workspace.code / "src/trainyard/transit/train"
+    (evaluation / "fit.py").write_bytes((trained.code / "src/trainyard/transit/train/fit.py").read_bytes())
+    _change_a_number(evaluation / "evaluate.py")
+    assert workspace.dry_run(target="transit").rules == {"transit_evaluate": 1, "transit_plot_scores": 1}
 
 
 def test_only_the_files_of_a_changed_selection_are_made_again(built: Workspace) -> None:

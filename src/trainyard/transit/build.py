@@ -19,7 +19,7 @@ from trainyard.transit.curves import CURVES, curve_row
 from trainyard.transit.detrend import NonPositiveFluxError
 from trainyard.transit.events import Event, cluster
 from trainyard.transit.images import ImageRejection, WindowImages, window_images
-from trainyard.transit.lightcurves import NoFiniteFluxError, default_bitmask
+from trainyard.transit.lightcurves import NoFiniteFluxError, chosen_bitmask
 from trainyard.transit.members import Star
 from trainyard.transit.pixels import PixelFile
 from trainyard.transit.reasons import Reason
@@ -127,11 +127,12 @@ class _Build:
 
     def star(self, star: Star, *, keep_curves: bool) -> None:
         """Write all sectors of one star; a sector that fails is rejected and costs nothing but itself."""
-        events = cluster(star.tces, self.plan)
+        events = cluster((tce for tce in star.tces if tce.can_be_masked), self.plan)
+        unmasked = tuple(tce.uid for tce in star.tces if not tce.can_be_masked)
         pixels = {file.sector: file for file in star.files if file.kind == "tp"}
         tally = Tally()
         for file in (file for file in star.files if file.kind == "lc"):
-            found = self._sector(file, pixels.pop(file.sector, None), events, keep_curves=keep_curves)
+            found = self._sector(file, pixels.pop(file.sector, None), events, unmasked, keep_curve=keep_curves)
             if found is not None:
                 tally.add(found)
         for file in pixels.values():
@@ -140,7 +141,13 @@ class _Build:
             self._account_for(tce, tally)
 
     def _sector(
-        self, file: FileRecord, pixels: FileRecord | None, events: tuple[Event, ...], *, keep_curves: bool
+        self,
+        file: FileRecord,
+        pixels: FileRecord | None,
+        events: tuple[Event, ...],
+        unmasked: tuple[str, ...],
+        *,
+        keep_curve: bool,
     ) -> Tally | None:
         """Write the examples of one sector, or reject its files and return None."""
         own = Ledger("transit", Reason)
@@ -149,7 +156,7 @@ class _Build:
             with ExitStack() as stack:
                 sector = read_sector(file, events, self.settings)
                 images_of = _image_source(stack, pixels, self.settings.images, own)
-                builder = SectorBuilder(sector, images_of, self.plan, self.settings, own)
+                builder = SectorBuilder(sector, images_of, self.plan, self.settings, own, unmasked=unmasked)
                 examples = builder.examples(events)
         except (MemoryError, EnvironmentFault):
             raise
@@ -166,8 +173,9 @@ class _Build:
         own.check()
         self.ledger.add(own)
         self.sink.write(examples)
-        if keep_curves:
-            self.sink.curves.write_rows([curve_row(sector, examples)])
+        pixel_bitmask = chosen_bitmask(self.settings.images.quality_bitmask, file.mission)
+        row = curve_row(sector, examples, pixel_bitmask=pixel_bitmask, keep_curve=keep_curve)
+        self.sink.curves.write_rows([row])
         return builder.tally
 
     def _lose(self, file: FileRecord, reason: Reason, detail: str) -> None:
@@ -186,6 +194,8 @@ class _Build:
             self.ledger.reject(_TCE, tce.uid, self._why_without_example(tce, tally), detail)
 
     def _why_without_example(self, tce: Tce, tally: Tally) -> Reason:
+        if not tce.can_be_masked:
+            return Reason.NO_EPHEMERIS
         if tce.disposition not in self.plan.tce_example_disps:
             return Reason.NOT_EXEMPLIFIED
         if tce.uid in tally.emitted:
@@ -216,7 +226,7 @@ def _image_source(stack: ExitStack, pixels: FileRecord | None, settings: ImageSe
         ledger.keep(_FILE, pixels.path)
     if opened is None or pixels is None:
         return lambda window, ra, dec: missing
-    bitmask = default_bitmask(pixels.mission) if settings.quality_bitmask == "default" else settings.quality_bitmask
+    bitmask = chosen_bitmask(settings.quality_bitmask, pixels.mission)
 
     def images_of(window: Window, ra: float, dec: float) -> WindowImages | Reason | None:
         place = {"centre": window.centre, "duration": window.duration, "ra": ra, "dec": dec}

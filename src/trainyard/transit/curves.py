@@ -1,4 +1,4 @@
-"""Light curves with their masks, kept for a few stars of each shard so that the report can show what was masked."""
+"""How every light curve was prepared, and for a few stars of each shard the curve with its masks, for the report."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ CURVES = TableContract(
     (
         Column("target_id", pa.int64(), Role.KEY, description="TIC, KIC or EPIC number"),
         Column("sector", pa.int32(), Role.KEY, description="sector, quarter or campaign"),
+        Column("quality_bitmask", pa.int64(), _META, description="bits that made a cadence bad", nullable=False),
+        Column(
+            "pixel_quality_bitmask", pa.int64(), _META, description="the same for its pixels; null: none have been used"
+        ),
+        Column("detrend_method", pa.string(), _META, description="off, or the methods of its stretches, joined by +"),
+        Column("detrend_order", pa.int32(), _META, description="polynomial order of savgol, chosen or configured"),
+        Column("detrend_window_days", pa.float64(), _META, "d", "length of the detrender's window; NaN: off"),
         Column("time", pa.list_(pa.float64()), _META, "d", "mid-exposure times, BTJD or BKJD"),
         Column("flux", pa.list_(pa.float32()), _META, description="relative flux after detrending, gaps filled"),
         Column("good", pa.list_(pa.bool_()), _META, description="measured and not flagged"),
@@ -31,12 +38,24 @@ CURVES = TableContract(
 )
 
 
-def curve_row(sector: Sector, examples: Sequence[Example]) -> dict[str, Any]:
-    """Row of the table for one sector of one star."""
-    masks = sector.masks
-    return {
+def curve_row(sector: Sector, examples: Sequence[Example], *, pixel_bitmask: int, keep_curve: bool) -> dict[str, Any]:
+    """Row of the table for one sector of one star; its lists are null where the curve is not kept."""
+    with_images = any(example.images is not None for example in examples)
+    prepared: dict[str, Any] = {
         "target_id": sector.file.target_id,
         "sector": sector.number,
+        "quality_bitmask": sector.quality_bitmask,
+        "pixel_quality_bitmask": pixel_bitmask if with_images else None,
+        "detrend_method": sector.detrended.method,
+        "detrend_order": sector.detrended.order,
+        "detrend_window_days": sector.detrended.window_days,
+    }
+    return prepared | _curve(sector, examples) if keep_curve else prepared
+
+
+def _curve(sector: Sector, examples: Sequence[Example]) -> dict[str, Any]:
+    masks = sector.masks
+    return {
         "time": sector.time,
         "flux": sector.flux.astype(np.float32),
         "good": sector.prepared.good,

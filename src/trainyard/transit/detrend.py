@@ -63,15 +63,14 @@ class Detrended:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Cadences between two gaps, laid on a grid without missing rows.
+    """Cadences between two gaps.
 
     Attributes:
         rows: Which cadences of the light curve these are.
-        time: Times on the grid, shape ``(m,)``, days.
-        flux: Flux on the grid, shape ``(m,)``; NaN at rows that the file leaves out.
+        time: Shape ``(m,)``, days.
+        flux: Shape ``(m,)``, e-/s.
         good: Shape ``(m,)``: the cadence is good.
         usable: Shape ``(m,)``: the cadence is good and in no event.
-        positions: Where on the grid the cadences `rows` lie.
     """
 
     rows: slice
@@ -79,11 +78,10 @@ class _Stretch:
     flux: Floats
     good: Bools
     usable: Bools
-    positions: NDArray[np.int64]
 
 
 _Smoother = Callable[[_Stretch, Bools], Floats]
-"""From a stretch and the cadences to be followed to the trend on its grid."""
+"""From a stretch and the cadences to be followed to its trend."""
 
 
 def detrend(
@@ -117,8 +115,8 @@ def detrend(
     for stretch in stretches:
         method = _method(stretch, window, settings.detrend)
         smooth = {"line": _line, "median": _median}.get(method, slide)
-        trends.append(_clipped_trend(stretch, smooth, window, settings.detrend_sigma)[stretch.positions])
-        times.append(prepared.time[stretch.rows])
+        trends.append(_clipped_trend(stretch, smooth, window, settings.detrend_sigma))
+        times.append(stretch.time)
         methods.append(method)
     # Cadences between stretches are bad: their trend only has to be harmless.
     trend = np.interp(prepared.time, np.concatenate(times), np.concatenate(trends))
@@ -140,20 +138,10 @@ def _stretches(prepared: PreparedCurve, event_mask: Bools, gap_days: float) -> l
     # Never between neighbours, however short a gap is asked for.
     cuts = np.flatnonzero(np.diff(prepared.time[good]) > max(gap_days, 1.5 * step)) + 1
     usable = prepared.good & ~event_mask
-    stretches = []
-    for part in np.split(good, cuts):
-        rows = slice(int(part[0]), int(part[-1]) + 1)
-        time = prepared.time[rows]
-        # A filter that counts cadences needs every cadence: a row that the file leaves out becomes a hole of the grid.
-        steps = np.maximum(np.rint(np.diff(time) / step), 1).astype(np.int64)
-        positions = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(steps)])
-        size = int(positions[-1]) + 1
-        flux, marks = np.full(size, np.nan), np.zeros((2, size), dtype=np.bool_)
-        flux[positions] = prepared.flux[rows]
-        marks[:, positions] = prepared.good[rows], usable[rows]
-        grid = np.interp(np.arange(size), positions, time)
-        stretches.append(_Stretch(rows, grid, flux, good=marks[0], usable=marks[1], positions=positions))
-    return stretches
+    spans = (slice(int(part[0]), int(part[-1]) + 1) for part in np.split(good, cuts))
+    return [
+        _Stretch(rows, prepared.time[rows], prepared.flux[rows], prepared.good[rows], usable[rows]) for rows in spans
+    ]
 
 
 def _method(stretch: _Stretch, window: float, method: str) -> str:
@@ -167,7 +155,7 @@ def _method(stretch: _Stretch, window: float, method: str) -> str:
 
 
 def _clipped_trend(stretch: _Stretch, smooth: _Smoother, window: float, sigma: float) -> Floats:
-    """Trend on the grid of a stretch, without the cadences that stand out from it.
+    """Trend of a stretch, without the cadences that stand out from it.
 
     Flares are found first, against medians of a tenth of a window, which no flare moves; then what stands out from the
     trend itself, such as dips that are in no catalogue. Only what is far from a running median too is ever an outlier:

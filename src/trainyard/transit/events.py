@@ -47,13 +47,17 @@ class PredictedTime:
     """One mid-time of an event inside a stretch of data.
 
     `time` is in days in the time system of the TCE; `tce` gave it, `agreeing` are all members that predict it;
-    `error_durations` is its uncertainty in transit durations (NaN where the table has no uncertainties).
+    `error_durations` is its uncertainty in transit durations (NaN where the table has no uncertainties). `coincident`
+    are TCEs of other events of the star with a dip at this time; their own mid-time is a twin, to which no window
+    belongs.
     """
 
     time: float
     tce: Tce
     agreeing: tuple[Tce, ...]
     error_durations: float
+    coincident: tuple[Tce, ...] = ()
+    is_twin: bool = False
 
 
 def cluster(tces: Iterable[Tce], settings: PlanSettings) -> tuple[Event, ...]:
@@ -134,25 +138,26 @@ def predict_sector(
 ) -> dict[str, list[PredictedTime]]:
     """Mid-times of all events of a star in ``[start, end]`` of a sector, by event id.
 
-    Runs of one sector know a period badly, so one planet can end as two events. Where two events predict a time to
-    half of the shorter duration it is one dip, emitted once for the better one, to which the TCEs of the other agree.
-    With `duplicates: keep` every event keeps its times.
+    Two planets can be in transit at once, and runs of one sector know a period badly, so that one planet can end as
+    two events. Where two events predict a time to half of the shorter duration it is one dip, for the better one, and a
+    twin for the other. With `duplicates: keep` there are no twins.
     """
     found: dict[str, list[PredictedTime]] = {event.event_id: [] for event in events}
     for event in sorted(events, key=lambda event: _rank(event.members[0], settings)):
         others = [] if settings.duplicates == "keep" else [times for times in found.values() if times]
         for time in predicted_times(event.in_sector(sector), start, end, settings.tce_example_disps):
-            twin = next(((times, i) for times in others for i, t in enumerate(times) if _is_one_dip(t, time)), None)
-            if twin is None:
-                found[event.event_id].append(time)
-            else:
+            same = ((times, i) for times in others for i, other in enumerate(times) if _is_one_dip(other, time))
+            twin = next(same, None)
+            if twin is not None:
                 times, i = twin
-                times[i] = replace(times[i], agreeing=(*times[i].agreeing, *time.agreeing))
+                times[i] = replace(times[i], coincident=(*times[i].coincident, *time.agreeing))
+            found[event.event_id].append(replace(time, is_twin=twin is not None))
     return found
 
 
-def _is_one_dip(a: PredictedTime, b: PredictedTime) -> bool:
-    return abs(a.time - b.time) <= min(a.tce.duration_hours, b.tce.duration_hours) / 48
+def _is_one_dip(shown: PredictedTime, other: PredictedTime) -> bool:
+    near = min(shown.tce.duration_hours, other.tce.duration_hours) / 48
+    return not shown.is_twin and abs(shown.time - other.time) <= near
 
 
 def timing_error_durations(tce: Tce, time: float) -> float:

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 Mission = Literal["TESS", "Kepler", "K2"]
 TimeReference = Literal["BTJD", "BKJD"]
 Kind = Literal["lc", "tp"]
-CadenceClass = Literal["fast", "2-minute", "full-frame", "short", "long"]
 
 _BLOCK = 2880
 _MAX_COLUMNS = 999  # of the FITS standard; a broken card could ask for more than fit in memory
 _GZIP_MAGIC = b"\x1f\x8b"
-_REFERENCE_DAYS: dict[TimeReference, float] = {"BTJD": 2457000.0, "BKJD": 2454833.0}
+REFERENCE_DAYS: dict[TimeReference, float] = {"BTJD": 2457000.0, "BKJD": 2454833.0}
+"""Barycentric Julian date (TDB) that the times of each system count from."""
 
 
 class WrongKindError(InputError):
@@ -55,7 +55,6 @@ class FileInfo:
         kind: "lc" for a light curve, "tp" for a target pixel file.
         content: Fingerprint of what the file holds; equal for equal files wherever they lie.
         bytes: Size on disk.
-        expected_bytes: Where the data of the first extension end, padding included; a shorter file is cut.
     """
 
     path: Path
@@ -72,15 +71,6 @@ class FileInfo:
     kind: Kind
     content: str
     bytes: int
-    expected_bytes: int
-
-    @property
-    def cadence_class(self) -> CadenceClass:
-        """TESS: "fast" (20 s), "2-minute", "full-frame" (200 s and longer); Kepler and K2: "short" (1 min), "long"."""
-        seconds = self.cadence_days * 86400
-        if self.mission == "TESS":
-            return "fast" if seconds < 60 else "2-minute" if seconds < 160 else "full-frame"
-        return "short" if seconds < 600 else "long"
 
 
 def read_info(path: Path) -> FileInfo:
@@ -98,11 +88,11 @@ def read_info(path: Path) -> FileInfo:
         # astropy also warns of what it is about to raise, and of cards that are not used here.
         with warnings.catch_warnings(), _open(path) as handle:
             warnings.simplefilter("ignore")
-            primary, extension, raw, expected = _headers(handle)
+            primary, extension, raw = _headers(handle)
             facts = _facts(primary, extension)
         summed = "CHECKSUM" in extension or "DATASUM" in extension
         content = _content(path, raw if summed else None)
-        return FileInfo(path=path, content=content, bytes=path.stat().st_size, expected_bytes=expected, **facts)
+        return FileInfo(path=path, content=content, bytes=path.stat().st_size, **facts)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
     except (OSError, EOFError, ValueError, OverflowError, zlib.error, VerifyError) as error:
@@ -118,8 +108,8 @@ def _open(path: Path) -> BinaryIO:
     return handle
 
 
-def _headers(handle: BinaryIO) -> tuple[Header, Header, bytes, int]:
-    """Primary header, header of the first extension, both as bytes, and where the data of that extension end."""
+def _headers(handle: BinaryIO) -> tuple[Header, Header, bytes]:
+    """Primary header, header of the first extension, and both as bytes; the data of that extension must be whole."""
     from astropy.io.fits import Header
 
     if handle.read(6) != b"SIMPLE":
@@ -138,7 +128,7 @@ def _headers(handle: BinaryIO) -> tuple[Header, Header, bytes, int]:
     handle.seek(end - 1)
     if not handle.read(1):
         raise InputError(f"truncated: its first table must reach to byte {end}; download the file again")
-    return primary, extension, raw, end
+    return primary, extension, raw
 
 
 def _data_bytes(header: Header) -> int:
@@ -223,10 +213,11 @@ def _time_reference(extension: Header, mission: Mission) -> TimeReference:
     zero, fraction = _number(extension, "BJDREFI"), _number(extension, "BJDREFF")
     if math.isnan(zero):
         return "BTJD" if mission == "TESS" else "BKJD"
-    for reference, days in _REFERENCE_DAYS.items():
+    for reference, days in REFERENCE_DAYS.items():
         if zero + (0.0 if math.isnan(fraction) else fraction) == days:
             return reference
-    raise InputError(f"its times do not count from BJD 2457000 (BTJD) or 2454833 (BKJD), but from {zero} + {fraction}")
+    known = " or ".join(f"{days:.0f} ({name})" for name, days in REFERENCE_DAYS.items())
+    raise InputError(f"its times do not count from BJD {known}, but from {zero} + {fraction}")
 
 
 def _integer(header: Header, name: str, default: int | None = None) -> int:

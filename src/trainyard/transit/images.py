@@ -57,6 +57,8 @@ class WindowImages:
         snr_img: Difference over its uncertainty.
         target_img: 1 at the target's pixel, else 0; all 0 where the target lies outside of the image.
         target_pos: Column and row of that pixel.
+        camera_pixels: int64, increasing: one place in the flattened image for every pixel of the camera that it shows.
+            All other places hold copies of these, of the edge beyond the stamp, or guesses for missing pixels.
     """
 
     diff_img: NDArray[np.float32]
@@ -64,6 +66,7 @@ class WindowImages:
     snr_img: NDArray[np.float32]
     target_img: NDArray[np.float32]
     target_pos: tuple[int, int]
+    camera_pixels: NDArray[np.int64]
 
 
 def window_images(
@@ -143,11 +146,12 @@ def frame_images(
         EmptyImage: No pixel has a difference and a mean flux that is not negative.
     """
     stack, (column, row) = crop_to_valid(drop_negative(stack), position)
+    measured = np.asarray(np.isfinite(stack).all(axis=0))
     stack = fill_missing(stack)
-    rows, row_pos = frame_axis(stack.shape[1], row, size=size[0], factor=factor[0], center_target=center_target)
-    columns, column_pos = frame_axis(
-        stack.shape[2], column, size=size[1], factor=factor[1], center_target=center_target
-    )
+    ny, nx = measured.shape
+    shown_rows, row_pos = frame_axis(ny, row, size=size[0], factor=factor[0], center_target=center_target)
+    shown_columns, column_pos = frame_axis(nx, column, size=size[1], factor=factor[1], center_target=center_target)
+    rows, columns = shown_rows.clip(0, ny - 1), shown_columns.clip(0, nx - 1)
     framed = stack.astype(np.float32)[:, rows[:, None], columns]
     return WindowImages(
         diff_img=framed[DIFF],
@@ -155,7 +159,29 @@ def frame_images(
         snr_img=framed[SNR],
         target_img=mark_target((len(rows), len(columns)), (column_pos, row_pos)),
         target_pos=(column_pos, row_pos),
+        camera_pixels=camera_pixels(measured, shown_rows, shown_columns),
     )
+
+
+def camera_pixels(measured: NDArray[np.bool_], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.int64]:
+    """One place in a flattened image for every measured pixel of the stamp that it shows.
+
+    Args:
+        measured: Pixels of the stamp that are known, shape ``(ny, nx)``.
+        rows: Stamp row of every row of the image; outside of ``[0, ny)`` it shows a copy of the edge.
+        columns: The same for columns.
+    """
+    row, row_place = _first_shown(rows, measured.shape[0])
+    column, column_place = _first_shown(columns, measured.shape[1])
+    places = row_place[:, None] * len(columns) + column_place
+    return np.asarray(places[measured[row[:, None], column]], dtype=np.int64)
+
+
+def _first_shown(shown: NDArray[np.intp], n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Those of `n` stamp pixels that an axis of the image shows, and the first place of each."""
+    pixel, place = np.unique(shown, return_index=True)
+    inside = (pixel >= 0) & (pixel < n)
+    return pixel[inside], place[inside]
 
 
 def drop_negative(stack: Stack) -> Stack:
@@ -196,7 +222,7 @@ def fill_missing(stack: Stack) -> Stack:
 
 
 def frame_axis(n: int, target: float, *, size: int, factor: int, center_target: bool) -> tuple[NDArray[np.intp], int]:
-    """Which of `n` stamp pixels each pixel of the framed image shows, along one axis.
+    """Which stamp pixel each pixel of the framed image shows, along one axis; outside of ``[0, n)``: the nearest edge.
 
     Stands for: extend both sides by ``n//2 + size//2 + 1`` copies of the edge, repeat every pixel `factor` times,
     and cut ``size * factor`` pixels about the middle of the array, or about the target.
@@ -211,7 +237,7 @@ def frame_axis(n: int, target: float, *, size: int, factor: int, center_target: 
     middle = upsampled if center_target else factor * (n + 2 * margin) // 2
     start = middle - size * factor // 2
     source = (start + np.arange(size * factor)) // factor - margin
-    return source.clip(0, n - 1), upsampled - start
+    return source, upsampled - start
 
 
 def mark_target(shape: tuple[int, int], position: tuple[int, int]) -> NDArray[np.float32]:

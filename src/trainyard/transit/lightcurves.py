@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ __all__ = [
     "LightCurve",
     "NoFiniteFluxError",
     "PreparedCurve",
+    "chosen_bitmask",
     "default_bitmask",
     "prepare",
     "read_light_curve",
@@ -30,6 +31,8 @@ __all__ = [
 # The "default" masks of lightkurve 2.6 (TessQualityFlags, KeplerQualityFlags). Written as numbers because which bits
 # belong to them has changed between releases of that library, and a set must not change with it.
 _DEFAULT_BITMASK: dict[Mission, int] = {"TESS": 17087, "Kepler": 1130799, "K2": 1130799}
+_MAX_SPAN_DAYS = 200.0
+"""Of a light curve, by its cadence numbers: twice the longest sector, quarter or campaign."""
 
 
 class NoFiniteFluxError(InputError):
@@ -43,15 +46,13 @@ class LightCurve:
     Attributes:
         time: Mid-cadence times, shape ``(n,)``, float64, days (`info.time_reference`); NaN where no cadence was taken.
         flux: Flux, shape ``(n,)``, float64, e-/s; NaN where missing.
-        flux_err: Its 1-sigma uncertainty, shape ``(n,)``, float64, e-/s; NaN where missing.
         quality: Quality bits, shape ``(n,)``, int32.
-        cadence_no: Cadence numbers, shape ``(n,)``, int32; row numbers where the file has none.
+        cadence_no: Cadence numbers, shape ``(n,)``, int32; counted by the times where the file has none.
         info: What the file is.
     """
 
     time: NDArray[np.float64]
     flux: NDArray[np.float64]
-    flux_err: NDArray[np.float64]
     quality: NDArray[np.int32]
     cadence_no: NDArray[np.int32]
     info: FileInfo
@@ -59,7 +60,7 @@ class LightCurve:
 
 @dataclass(frozen=True)
 class PreparedCurve:
-    """A light curve without holes.
+    """A light curve without holes: one entry for every cadence from the first to the last, in the file or not.
 
     Attributes:
         time: Shape ``(n,)``, float64, days, strictly increasing. Measured times are untouched.
@@ -68,14 +69,12 @@ class PreparedCurve:
         good: Shape ``(n,)``, bool: the cadence was measured, unflagged and finite.
         flux_quality: Shape ``(n,)``, float32 in ``[0, 1]``: 1 at good cadences; elsewhere the less, the farther away
             the good cadences are.
-        flux_err: Shape ``(n,)``, float64, e-/s; NaN where the cadence is not good.
     """
 
     time: NDArray[np.float64]
     flux: NDArray[np.float64]
     good: NDArray[np.bool_]
     flux_quality: NDArray[np.float32]
-    flux_err: NDArray[np.float64]
 
 
 def default_bitmask(mission: Mission) -> int:
@@ -83,12 +82,17 @@ def default_bitmask(mission: Mission) -> int:
     return _DEFAULT_BITMASK[mission]
 
 
+def chosen_bitmask(setting: int | Literal["default"], mission: Mission) -> int:
+    """Quality bits that make a cadence bad, as configured."""
+    return default_bitmask(mission) if setting == "default" else setting
+
+
 def read_light_curve(path: Path, *, flux_column: str = "PDCSAP_FLUX") -> LightCurve:
     """Read the columns that the build needs from a TESS, Kepler or K2 light curve.
 
     Args:
         path: FITS file, gzipped or not.
-        flux_column: Column of the flux; its uncertainty is the column of that name plus ``_ERR``.
+        flux_column: Column of the flux.
 
     Raises:
         InputError: Not such a file, cut short, without rows, or without one of the columns.
@@ -115,20 +119,28 @@ def read_light_curve(path: Path, *, flux_column: str = "PDCSAP_FLUX") -> LightCu
 def _from_table(table: FITS_rec, info: FileInfo, flux_column: str) -> LightCurve:
     names = {name.upper() for name in table.columns.names}
     quality = "SAP_QUALITY" if "SAP_QUALITY" in names else "QUALITY"
-    missing = [name for name in ("TIME", flux_column, f"{flux_column}_ERR", quality) if name not in names]
+    missing = [name for name in ("TIME", flux_column, quality) if name not in names]
     if missing:
         raise InputError(f"has no column {' and no column '.join(missing)}")
-    n = len(table)
-    if n == 0:
+    if len(table) == 0:
         raise InputError("has no cadence")
+    time = _column(table, "TIME", np.float64)
+    counted = "CADENCENO" in names
     return LightCurve(
-        time=_column(table, "TIME", np.float64),
+        time=time,
         flux=_column(table, flux_column, np.float64),
-        flux_err=_column(table, f"{flux_column}_ERR", np.float64),
         quality=_column(table, quality, np.int32),
-        cadence_no=_column(table, "CADENCENO", np.int32) if "CADENCENO" in names else np.arange(n, dtype=np.int32),
+        cadence_no=_column(table, "CADENCENO", np.int32) if counted else _counted(time, info.cadence_days),
         info=info,
     )
+
+
+def _counted(time: NDArray[np.float64], cadence_days: float) -> NDArray[np.int32]:
+    """Cadence numbers from 0: rows in a row, with a jump where the times jump."""
+    measured = np.flatnonzero(np.isfinite(time))
+    skipped = np.zeros(len(time))
+    skipped[measured[1:]] = (np.rint(np.diff(time[measured]) / cadence_days) - np.diff(measured)).clip(0)
+    return (np.arange(len(time)) + np.cumsum(skipped)).clip(0, np.iinfo(np.int32).max).astype(np.int32)
 
 
 def _column(table: FITS_rec, name: str, dtype: type[np.generic]) -> NDArray[Any]:
@@ -140,10 +152,11 @@ def _column(table: FITS_rec, name: str, dtype: type[np.generic]) -> NDArray[Any]
 
 
 def prepare(curve: LightCurve, *, bitmask: int, kernel_sigma: float) -> PreparedCurve:
-    """Complete the time axis, fill bad cadences and score every cadence.
+    """Complete the cadences and their times, fill the bad ones and score all.
 
-    A cadence is good if its time is measured, none of the bits is set and its flux is finite. The score of the others
-    is a Gaussian filter over the good cadences (0 or 1 each; reflecting ends, cut at 4 sigma).
+    A cadence is good if its time is measured, none of the bits is set and its flux is finite. One that the file leaves
+    out is bad, as it would be with its row. The score of bad ones is a Gaussian filter over the good cadences (0 or 1
+    each; reflecting ends, cut at 4 sigma).
 
     Args:
         curve: A light curve as read.
@@ -152,16 +165,18 @@ def prepare(curve: LightCurve, *, bitmask: int, kernel_sigma: float) -> Prepared
 
     Raises:
         NoFiniteFluxError: No cadence is good.
-        InputError: Times or cadence numbers do not increase.
+        InputError: Times or cadence numbers do not increase, or the numbers span more than any light curve does.
     """
-    good = np.isfinite(curve.time) & ((curve.quality & bitmask) == 0) & np.isfinite(curve.flux)
-    if not good.any():
+    usable = np.isfinite(curve.time) & ((curve.quality & bitmask) == 0) & np.isfinite(curve.flux)
+    if not usable.any():
         raise NoFiniteFluxError(f"{curve.info.path}: no cadence with finite flux passes the quality mask {bitmask}")
+    cadence_days = curve.info.cadence_days
     try:
-        time = _complete_times(curve.time, curve.cadence_no, cadence_days=curve.info.cadence_days)
+        place, n = _places(curve.cadence_no, cadence_days=cadence_days)
+        time = _complete_times(_spread(curve.time, place, n, np.nan), cadence_days=cadence_days)
     except InputError as error:
         raise InputError(f"{curve.info.path}: {error}") from None
-    flux = curve.flux.copy()
+    good, flux = _spread(usable, place, n, False), _spread(curve.flux, place, n, np.nan)
     flux[~good] = np.interp(time[~good], time[good], flux[good])
     smoothed = gaussian_filter1d(good.astype(np.float64), kernel_sigma, mode="reflect", truncate=4.0)
     return PreparedCurve(
@@ -169,26 +184,41 @@ def prepare(curve: LightCurve, *, bitmask: int, kernel_sigma: float) -> Prepared
         flux=flux,
         good=good,
         flux_quality=np.where(good, 1.0, np.clip(smoothed, 0.0, 1.0)).astype(np.float32),
-        flux_err=np.where(good, curve.flux_err, np.nan),
     )
 
 
-def _complete_times(
-    time: NDArray[np.float64], cadence_no: NDArray[np.int32], *, cadence_days: float
-) -> NDArray[np.float64]:
+def _places(cadence_no: NDArray[np.int32], *, cadence_days: float) -> tuple[NDArray[np.int64], int]:
+    """Where the rows stand among all cadences from the first to the last, and how many cadences these are."""
+    place = cadence_no.astype(np.int64) - int(cadence_no[0])
+    if np.any(np.diff(place) <= 0):
+        raise InputError("its cadence numbers do not increase")
+    n = int(place[-1]) + 1
+    if n * cadence_days > _MAX_SPAN_DAYS:
+        raise InputError(
+            f"its cadence numbers span {n * cadence_days:.0f} d, more than any light curve; download it again"
+        )
+    return place, n
+
+
+def _spread(values: NDArray[Any], place: NDArray[np.int64], n: int, missing: object) -> NDArray[Any]:
+    """Values of the rows at their places among `n` cadences."""
+    spread = np.full(n, missing, dtype=values.dtype)
+    spread[place] = values
+    return spread
+
+
+def _complete_times(time: NDArray[np.float64], *, cadence_days: float) -> NDArray[np.float64]:
     """Missing times, interpolated against the cadence number; beyond the measured ones by the median cadence.
 
     The cadence number is the only regular grid: the interval between barycentric times changes along a sector, so that
     a straight line through the whole sector would be up to 13 s wrong.
     """
-    if np.any(np.diff(cadence_no) <= 0):
-        raise InputError("its cadence numbers do not increase")
     measured = np.isfinite(time)
-    number, known = cadence_no[measured].astype(np.float64), time[measured]
+    number, known = np.flatnonzero(measured).astype(np.float64), time[measured]
     if np.any(np.diff(known) <= 0):
         raise InputError("its times do not increase")
     step = float(np.median(np.diff(known) / np.diff(number))) if known.size > 1 else cadence_days
-    missing = cadence_no[~measured].astype(np.float64)
+    missing = np.flatnonzero(~measured).astype(np.float64)
     filled = np.interp(missing, number, known)
     filled += step * np.minimum(missing - number[0], 0.0) + step * np.maximum(missing - number[-1], 0.0)
     complete = time.copy()

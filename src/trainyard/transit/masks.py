@@ -20,6 +20,8 @@ class Ephemeris:
         duration: First to last contact, **days**, ``> 0``.
         secondary_offset: From a primary to the following or preceding secondary event, days; NaN: no secondary.
         secondary_mes: Multiple event statistic of the secondary, sigma; NaN: no secondary.
+        period_err: 1-sigma uncertainty of the period, days; 0 where it is not known.
+        epoch_err: 1-sigma uncertainty of the epoch, days; 0 where it is not known.
     """
 
     period: float
@@ -27,6 +29,8 @@ class Ephemeris:
     duration: float
     secondary_offset: float = math.nan
     secondary_mes: float = math.nan
+    period_err: float = 0.0
+    epoch_err: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 < self.period < math.inf and 0 < self.duration < math.inf and math.isfinite(self.epoch)):
@@ -37,6 +41,10 @@ class Ephemeris:
         if self.secondary_mes > max_mes_threshold and math.isfinite(self.secondary_offset):
             return [self.epoch, self.epoch + self.secondary_offset]
         return [self.epoch]
+
+    def timing_error(self, time: NDArray[np.float64]) -> NDArray[np.float64]:
+        """1-sigma uncertainty of the mid-time next to each time, days: sqrt(sigma_epoch^2 + n^2 sigma_period^2)."""
+        return np.hypot(self.epoch_err, np.rint((time - self.epoch) / self.period) * self.period_err)
 
 
 def phase_distance(time: NDArray[np.float64], epoch: float, period: float) -> NDArray[np.float64]:
@@ -71,10 +79,12 @@ def grown_mask(
     width: float,
     max_mes_threshold: float,
     margin_days: float,
+    timing_error_sigmas: float = 0.0,
 ) -> NDArray[np.bool_]:
     """True where a window must not be centred: within half a width plus the margin of an event, ends included.
 
-    With half a window as margin, a centre is free exactly if its window does not touch any masked interval.
+    With half a window as margin, a centre is free exactly if its window does not touch any masked interval. An
+    ephemeris is known to its errors only, which grow with the periods counted: masks can reach some sigmas farther.
 
     Args:
         time: Candidate centres, shape ``(n,)``, days.
@@ -82,13 +92,14 @@ def grown_mask(
         width: Full width of an event's mask, in durations of that event (TD).
         max_mes_threshold: As for `event_mask`.
         margin_days: Half width of the window and what else it must keep away, days.
+        timing_error_sigmas: How many uncertainties of the mid-time are added on either side.
 
     Returns:
         Shape ``(n,)``, bool; False where the time is NaN.
     """
     mask = np.zeros(time.shape, dtype=np.bool_)
     for ephemeris in ephemerides:
-        reach = width * ephemeris.duration / 2 + margin_days
+        reach = width * ephemeris.duration / 2 + margin_days + timing_error_sigmas * ephemeris.timing_error(time)
         for epoch in ephemeris.epochs(max_mes_threshold):
             mask |= np.abs(phase_distance(time, epoch, ephemeris.period)) <= reach
     return mask

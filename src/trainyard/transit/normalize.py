@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.transit.schema import IMAGE_FEATURES
+from trainyard.transit.schema import NORMALIZED_IMAGES
 from trainyard.transit.settings import NormalizeSettings
 from trainyard.transit.statistics import MAD_TO_STD
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
@@ -153,7 +153,7 @@ def _flux_features(
 def _image_features(features: Mapping[str, Value], stats: Mapping[str, tuple[float, float]] | None) -> dict[str, Value]:
     """Normalized images of an example; `stats` None: by the image's own median and scale."""
     added: dict[str, Value] = {}
-    for feature in IMAGE_FEATURES:
+    for feature in NORMALIZED_IMAGES:
         tensors = features.get(feature)
         if not isinstance(tensors, list) or not tensors or not isinstance(tensors[0], bytes):
             continue

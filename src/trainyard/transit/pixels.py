@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from astropy.io import fits
@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from trainyard.transit.headers import FileInfo, read_info
 from trainyard.yard.errors import InputError
-
-WcsSource = Literal["aperture", "pixels", "centre"]
 
 _COLUMNS: dict[str, tuple[type[np.generic], int]] = {
     "TIME": (np.float64, 1),
@@ -65,9 +63,8 @@ class PixelFile:
         flux: Shape ``(n, ny, nx)``, float32, e-/s, background subtracted; NaN where not collected.
         flux_err: The same for its 1-sigma uncertainty.
         exposure_seconds: Turns e-/s into electrons per cadence.
-        wcs: Celestial coordinates of the stamp, or None.
-        wcs_source: HDU that `wcs` comes from; "centre" where the file has none, and the target is then assumed to
-            stand in the middle of its stamp.
+        wcs: Celestial coordinates of the stamp; None where the file has none, and the target is then assumed to stand
+            in the middle of its stamp.
     """
 
     def __init__(
@@ -80,7 +77,6 @@ class PixelFile:
         flux_err: NDArray[np.float32],
         exposure_seconds: float,
         wcs: WCS | None = None,
-        wcs_source: WcsSource = "centre",
     ) -> None:
         self.info = info
         self.time = time
@@ -89,7 +85,6 @@ class PixelFile:
         self.flux_err = flux_err
         self.exposure_seconds = exposure_seconds
         self.wcs = wcs
-        self.wcs_source = wcs_source
         self._good: dict[int, GoodCadences] = {}
         self._positions: dict[tuple[float, float], tuple[float, float]] = {}
 
@@ -110,7 +105,6 @@ class PixelFile:
                 warnings.simplefilter("ignore", FITSFixedWarning)
                 table = hdus[1]
                 columns = _read_columns(table, _COLUMNS)
-                wcs, source = _celestial_wcs(hdus)
                 return cls(
                     info,
                     time=columns["TIME"],
@@ -118,8 +112,7 @@ class PixelFile:
                     flux=columns["FLUX"],
                     flux_err=columns["FLUX_ERR"],
                     exposure_seconds=_exposure_seconds(hdus[0].header, table.header, info),
-                    wcs=wcs,
-                    wcs_source=source,
+                    wcs=_celestial_wcs(hdus),
                 )
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
@@ -244,14 +237,10 @@ def _exposure_seconds(primary: fits.Header, table: fits.Header, info: FileInfo) 
     return seconds * (block - 2) / block if rejected else seconds
 
 
-def _celestial_wcs(hdus: fits.HDUList) -> tuple[WCS | None, WcsSource]:
+def _celestial_wcs(hdus: fits.HDUList) -> WCS | None:
     """World coordinates of the stamp: the aperture image's, else those of the FLUX column of the pixel table."""
-    if "APERTURE" in hdus:
-        wcs = _wcs(hdus["APERTURE"].header)
-        if wcs is not None:
-            return wcs, "aperture"
-    wcs = _wcs(_column_wcs_header(hdus[1]))
-    return (None, "centre") if wcs is None else (wcs, "pixels")
+    wcs = _wcs(hdus["APERTURE"].header) if "APERTURE" in hdus else None
+    return _wcs(_column_wcs_header(hdus[1])) if wcs is None else wcs
 
 
 def _wcs(header: fits.Header) -> WCS | None:

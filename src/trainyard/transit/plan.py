@@ -15,6 +15,8 @@ import numpy as np
 
 from trainyard.transit.archive import ArchiveIndex, FileRecord
 from trainyard.transit.blends import blend_groups
+from trainyard.transit.events import same_event
+from trainyard.transit.headers import REFERENCE_DAYS
 from trainyard.transit.members import Star, digest_of
 from trainyard.transit.reasons import Reason
 from trainyard.transit.settings import PlanSettings, SplitSettings
@@ -24,7 +26,7 @@ from trainyard.yard.errors import InputError
 from trainyard.yard.identity import bucket
 from trainyard.yard.ledger import Ledger
 
-BTJD_MINUS_BKJD = 2457000 - 2454833
+BTJD_MINUS_BKJD = REFERENCE_DAYS["BTJD"] - REFERENCE_DAYS["BKJD"]
 """Days to add to a BTJD time to get BKJD."""
 
 
@@ -107,11 +109,12 @@ def make_plan(catalogue: Catalogue, plan: PlanSettings, split: SplitSettings, *,
     groups = blend_groups(tces, positions, radius_arcsec=split.blend_radius_arcsec, settings=plan)
     strata = {star: _stratum(rows) for star, rows in tces.items()}
     splits = assign([(star, groups[star], strata[star]) for star in sorted(tces)], split)
+    unmasked = _unmasked(catalogue.table, tces, plan)
     planned = [
         PlannedStar(
             star=Star(
                 star,
-                tuple(in_time_of(tce, files[star], time_reference) for tce in tces[star]),
+                tuple(in_time_of(tce, files[star], time_reference) for tce in (*tces[star], *unmasked[star])),
                 tuple(files[star]),
             ),
             shard=bucket(star, plan.num_shards, salt="transit-shard"),
@@ -164,6 +167,22 @@ def _tces_to_build(table: TceTable, plan: PlanSettings, ledger: Ledger) -> dict[
             f" transit.plan.keep_target_disps = {plan.keep_target_disps}" + (" and is in targets" * bool(plan.targets))
         )
     return chosen
+
+
+def _unmasked(table: TceTable, tces: Mapping[int, Sequence[Tce]], plan: PlanSettings) -> dict[int, list[Tce]]:
+    """Rejected rows that tell of dips which no TCE of their star masks, by star to build."""
+    found: dict[int, list[Tce]] = {star: [] for star in tces}
+    for row in table.unmasked:
+        wanted = row.target_id in found and row.disposition in plan.keep_tce_disps
+        if wanted and not any(_masks(tce, row, plan) for tce in tces[row.target_id]):
+            found[row.target_id].append(row)
+    return found
+
+
+def _masks(tce: Tce, row: Tce, plan: PlanSettings) -> bool:
+    """Whether every dip of a rejected row is one of a TCE, whose duration is known."""
+    as_often = tce.period * (1 - plan.period_tolerance) <= row.period < np.inf
+    return as_often and same_event(tce, replace(row, duration_hours=tce.duration_hours), plan)
 
 
 def _has_wanted(tces: Sequence[Tce], plan: PlanSettings) -> bool:

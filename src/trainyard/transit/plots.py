@@ -1,6 +1,7 @@
 """Figures of the dataset: each function reads finished files and writes one PNG.
 
-matplotlib is imported only while a figure is drawn (`plotting.figure`).
+matplotlib is imported only while a figure is drawn (`yard.plotting`). What became of every item is
+drawn by `yard.waterfall`.
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trainyard.transit.plotting import BLACK, BLUE, GREEN, GREY, LABEL_COLOURS, LIGHT, ORANGE, RED, figure, note, runs
+from trainyard.transit.plotting import LABEL_COLOURS, runs
 from trainyard.transit.schema import SPLIT_EXAMPLES, SPLITS
-from trainyard.yard.errors import InputError
 from trainyard.yard.examples import Decoded, decode_example, decode_tensor
-from trainyard.yard.files import read_json
 from trainyard.yard.identity import keyed_hash
+from trainyard.yard.plotting import BLACK, BLUE, GREY, LIGHT, ORANGE, RED, figure, note
 from trainyard.yard.tfrecord import read_records
 
 _SCANNED = 2000
 """Records looked at to find examples worth showing; reading a whole set for six pictures would not pay."""
 _IMAGES = {"diff_img": "difference", "oot_img": "out of transit", "snr_img": "signal to noise", "target_img": "target"}
-_REASONS_SHOWN = 12
 
 Example = dict[str, Decoded]
 
@@ -114,28 +113,6 @@ def class_balance(tables: Sequence[Path], out: Path) -> None:
             _draw_balance(axes, split, dispositions, counts)
 
 
-def rejections(ledgers: Sequence[Path], out: Path) -> None:
-    """Draw, per kind of item, how many were expected, what each reason took away, and what was kept.
-
-    Args:
-        ledgers: Ledger JSON files of the shards; their counts are added up.
-        out: PNG.
-
-    Raises:
-        InputError: A file is missing or is no ledger.
-    """
-    kinds = _summed(ledgers)
-    steps = {kind: _waterfall(counts) for kind, counts in kinds.items()}
-    rows = [len(found) for found in steps.values()] or [2]
-    with figure(out, width=10, height=0.6 + sum(0.55 + 0.26 * n for n in rows)) as drawing:
-        if not steps:
-            note(drawing.subplots(), "the ledgers are empty")
-            return
-        grid = drawing.subplots(len(steps), 1, squeeze=False, height_ratios=[n + 1.5 for n in rows])[:, 0]
-        for axes, (kind, found) in zip(grid, steps.items(), strict=True):
-            _draw_waterfall(axes, kind, found)
-
-
 def _varied(shards: Sequence[Path], count: int) -> list[Example]:
     """Examples that differ in kind: in turns from each (label, in-transit) group, within a group by hash."""
     groups: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
@@ -205,6 +182,8 @@ def _varied_curves(tables: Sequence[Path], count: int) -> list[dict[str, Any]]:
     for path in tables:
         light = CURVES.read(path, columns=["target_id", "sector", "it_centres"])
         for i, row in enumerate(light.to_pylist()):
+            if row["it_centres"] is None:  # only how it was prepared is kept of this one
+                continue
             order = keyed_hash("light curves", row["target_id"], row["sector"])
             keys.append((not row["it_centres"], order, str(path), i))
     chosen = sorted(keys)[:count]
@@ -288,45 +267,3 @@ def _draw_balance(axes: Any, split: str, dispositions: Sequence[str], counts: Co
     axes.grid(True, axis="x")
     if split == SPLITS[-1]:
         axes.legend(loc="lower right")
-
-
-def _summed(ledgers: Sequence[Path]) -> dict[str, dict[str, Counter[str]]]:
-    """Counts of all ledgers: kind -> {totals: expected and kept, rejected: by reason}."""
-    kinds: dict[str, dict[str, Counter[str]]] = {}
-    for path in ledgers:
-        try:
-            for kind, counts in read_json(path)["kinds"].items():
-                total = kinds.setdefault(kind, {"totals": Counter(), "rejected": Counter()})
-                total["totals"].update({name: int(counts[name]) for name in ("expected", "kept")})
-                total["rejected"].update({reason: int(n) for reason, n in counts["rejected"].items()})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: not a ledger ({error!r}); build its shard again") from error
-    return dict(sorted(kinds.items()))
-
-
-def _waterfall(counts: dict[str, Counter[str]]) -> list[tuple[str, int, int]]:
-    """Steps as (name, left end, right end), from what was expected to what was kept."""
-    reasons = sorted(counts["rejected"].items(), key=lambda item: (-item[1], item[0]))
-    shown, rest = reasons[:_REASONS_SHOWN], reasons[_REASONS_SHOWN:]
-    if rest:
-        shown.append((f"{len(rest)} other reasons", sum(n for _, n in rest)))
-    left = counts["totals"]["expected"]
-    steps = [("expected", 0, left)]
-    for reason, n in shown:
-        steps.append((reason.replace("_", " "), left - n, left))
-        left -= n
-    return [*steps, ("kept", 0, counts["totals"]["kept"])]
-
-
-def _draw_waterfall(axes: Any, kind: str, steps: Sequence[tuple[str, int, int]]) -> None:
-    expected = max(1, steps[0][2])
-    for place, (name, left, right) in enumerate(steps):
-        colour = {"expected": GREY, "kept": GREEN}.get(name, ORANGE)
-        axes.barh(place, right - left, 0.75, left=left, color=colour)
-        share = f" ({(right - left) / expected:.1%})" if place else ""
-        axes.text(right, place, f" {right - left:,}{share}", va="center", fontsize=8)
-    axes.set_title(kind.replace("_", " "))
-    axes.set_yticks(range(len(steps)), [name for name, _, _ in steps])
-    axes.set_xlim(0, 1.18 * expected)
-    axes.invert_yaxis()
-    axes.grid(True, axis="x")

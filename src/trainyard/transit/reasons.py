@@ -45,6 +45,7 @@ class Reason(StrEnum):
     OVER_CAP = "over_cap"
     # out-of-transit windows
     OOT_EXHAUSTED = "oot_candidates_exhausted"
+    NO_EPHEMERIS = "row_without_usable_ephemeris"
     # images, where they are required
     NO_PIXEL_FILE = "no_pixel_file"
     NO_IN_TRANSIT_PIXELS = "no_in_transit_pixels"

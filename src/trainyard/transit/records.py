@@ -29,6 +29,7 @@ class Example:
     uid: str
     tce_uid: str
     tce_uids: tuple[str, ...]
+    coincident_tce_uids: tuple[str, ...]
     event_id: str
     sector: int
     label: int
@@ -95,6 +96,7 @@ def example_bytes(example: Example) -> bytes:
         for name in ("diff_img", "oot_img", "snr_img", "target_img"):
             features[name] = encode_tensor(getattr(example.images, name))
         features["target_pos"] = np.asarray(example.images.target_pos, dtype=np.int64)
+        features["camera_pixels"] = example.images.camera_pixels
     return encode_example(features)
 
 
@@ -106,6 +108,7 @@ def example_row(example: Example, example_i: int) -> dict[str, Any]:
         "example_i": example_i,
         "tce_uid": example.tce_uid,
         "tce_uids": ";".join(example.tce_uids),
+        "coincident_tce_uids": ";".join(example.coincident_tce_uids),
         "event_id": example.event_id,
         "sector": example.sector,
         "time": example.window.centre,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainyard.transit.masks import event_mask, phase_distance
+from trainyard.transit.masks import phase_distance
 from trainyard.transit.starmasks import StarMasks
 
 _BINS_PER_DURATION = 20
@@ -31,12 +31,10 @@ def residual_flux(
     """
     residual = flux.copy()
     # Dips that only another period of an event tells of are left as they are.
-    left = masks.all_dispositions()
+    left = masks.beside_dips()
     failed = np.zeros(len(flux), dtype=bool)
     for dip in masks.dips():
-        inside = event_mask(
-            masks.time, [dip], width=masks.settings.ex_it_mask_n_durations_window, max_mes_threshold=np.inf
-        )
+        inside = masks.around(dip)
         if not inside.any():
             continue
         time = masks.time[inside]

@@ -7,8 +7,8 @@ import pyarrow as pa
 from trainyard.yard.tables import Column, Role, TableContract
 
 SPLITS = ("train", "val", "test")
-IMAGE_FEATURES = ("diff_img", "oot_img", "snr_img")
-"""Image features that are normalized; `target_img` is a marker and stays as it is."""
+NORMALIZED_IMAGES = ("diff_img", "oot_img", "snr_img")
+"""Image features that get a normalized copy, `*_stdnorm`; `target_img` is a marker and stays as it is."""
 
 INT_SCALARS: dict[str, str] = {
     "target_id": "TIC, KIC or EPIC number",
@@ -74,18 +74,27 @@ FLOAT_SCALARS: dict[str, tuple[str, str]] = {
     "ruwe": ("", "Gaia renormalised unit weight error"),
 }
 _DOUBLE = {"tce_period", "tce_time0bk", "tce_duration", "ra", "dec"}
-_NEVER = Role.NEVER_A_FEATURE
+_NEVER, _FEATURE = Role.NEVER_A_FEATURE, Role.FEATURE
+_OF_EVERY_STAR = {"mag", "mag_shift", "mag_cat", "mission"}
+"""Scalars that a file's header has, whether or not a catalogue knows the star."""
+
+
+def scalar_role(name: str) -> Role:
+    """What a scalar may be used for.
+
+    What a catalogue says of a TCE, and of the star that has one, is missing for quiet stars and describes the answer,
+    not the window: it never is a model input.
+    """
+    if name == "target_id":
+        return Role.KEY
+    return _FEATURE if name in _OF_EVERY_STAR else _NEVER
 
 
 def _scalar_columns() -> list[Column]:
-    # What a catalogue says of the whole TCE describes the answer, not the window: it never is a model input.
-    columns = [
-        Column(name, pa.int64(), Role.METADATA if name != "target_id" else Role.KEY, description=text)
-        for name, text in INT_SCALARS.items()
-    ]
+    columns = [Column(name, pa.int64(), scalar_role(name), description=text) for name, text in INT_SCALARS.items()]
     columns += [Column(name, pa.string(), _NEVER, description=text) for name, text in STRING_SCALARS.items()]
     columns += [
-        Column(name, pa.float64() if name in _DOUBLE else pa.float32(), Role.METADATA, unit, text)
+        Column(name, pa.float64() if name in _DOUBLE else pa.float32(), scalar_role(name), unit, text)
         for name, (unit, text) in FLOAT_SCALARS.items()
     ]
     return columns
@@ -99,22 +108,28 @@ EXAMPLES = TableContract(
         Column(
             "tce_uid", pa.string(), Role.KEY, description="TCE that the window is cut for; <star>-0-S<sector>: none"
         ),
-        Column("tce_uids", pa.string(), Role.METADATA, description="all TCEs of the same physical event, by ;"),
+        Column("tce_uids", pa.string(), _NEVER, description="all TCEs of the same physical event, by ;"),
+        Column(
+            "coincident_tce_uids",
+            pa.string(),
+            _NEVER,
+            description="TCEs of other events with a dip at this time, by ;; it is not emitted again for them",
+        ),
         Column("event_id", pa.string(), Role.KEY, description="physical event (cluster of TCEs) of the star"),
         Column("sector", pa.int32(), Role.METADATA, description="sector, quarter or campaign"),
         Column("time", pa.float64(), Role.METADATA, "d", "centre of the window, BTJD or BKJD"),
-        Column("duration_hours", pa.float64(), Role.METADATA, "h", "transit duration that the window is made with"),
+        Column("duration_hours", pa.float64(), _FEATURE, "h", "transit duration that the window is made with"),
         Column("label", pa.int8(), Role.LABEL, description="1: transit or eclipse on the target", nullable=False),
         Column("transit_example", pa.int8(), _NEVER, description="1: in-transit window, 0: out-of-transit"),
         Column("origin", pa.string(), _NEVER, description="own, spare or residual"),
         Column("has_images", pa.bool_(), Role.METADATA, description="whether the example carries images"),
         Column("frac_good", pa.float32(), Role.METADATA, description="good part of the window's cadences"),
-        Column("frac_good_center", pa.float32(), Role.METADATA, description="good part of the central 1 TD"),
+        Column("frac_good_center", pa.float32(), _NEVER, description="good part of the central 1 TD"),
         Column("in_transit_fraction", pa.float32(), _NEVER, description="share of points inside a true event"),
         Column(
             "depth_measured_ppm", pa.float32(), _NEVER, "ppm", "median outside of 2 TD less that of the central half TD"
         ),
-        Column("timing_error_durations", pa.float32(), Role.METADATA, "TD", "uncertainty of the predicted mid-time"),
+        Column("timing_error_durations", pa.float32(), _NEVER, "TD", "uncertainty of the predicted mid-time"),
         Column(
             "offset_sigma",
             pa.float32(),

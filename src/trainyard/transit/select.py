@@ -5,7 +5,8 @@ The steps, in order; an example that one of them leaves out is gone for the next
 1. `where`: what does not satisfy the expression;
 2. `drop`: what satisfies it;
 3. spare negatives, unless there is a `quota`;
-4. caps, from fine to coarse: per event, per star, per disposition. Spare negatives give way to the star's own windows;
+4. caps, from fine to coarse: per event (of which spare negatives have none), per star, per disposition. Spare negatives
+   give way to the star's own windows;
 5. `quota`, last, so that it balances what is really kept: in each split and octave of duration, label 0 is filled up to
    `quota` times label 1, with own windows first and spare ones after them.
 
@@ -212,8 +213,8 @@ class _Draw:
         settings = self._settings
         star, event = self._codes("target_id"), self._codes("event_id")
         if settings.max_per_event is not None:
-            of_event = ~_equals(self._table, "event_id", "")  # spare windows of quiet stars belong to no event
-            self._cap([star, event, self.label], settings.max_per_event, of_event, Left.MAX_PER_EVENT)
+            # A spare window belongs to no event: its event_id is the same for all spare ones of a star's sector.
+            self._cap([star, event, self.label], settings.max_per_event, ~self.spare, Left.MAX_PER_EVENT)
         if settings.max_per_target is not None:
             self._cap([star, self.label], settings.max_per_target, True, Left.MAX_PER_TARGET)
         keys: list[NDArray[Any]] = [self._codes("split"), self.label]

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.yard.settings import Settings
 
 Disposition = str
@@ -113,20 +114,14 @@ class PlanSettings(Settings):
     )
     max_period_ratio: int = Field(4, ge=1, description="Largest integer ratio of periods within a cluster.")
     max_duration_period_ratio: float = Field(
-        0.5,
-        gt=0,
-        description="A TCE whose duration is a larger part of its period is rejected as implausible"
-        " (durations given in seconds or days-times-24 twice show up here).",
+        0.5, gt=0, description="A TCE whose duration is a larger part of its period is rejected as implausible."
     )
     min_duration_hours: float = Field(
         0.25, gt=0, description="Shorter durations are rejected as implausible (days given for hours show up here)."
     )
     max_duration_hours: float = Field(100.0, gt=0, description="Longer durations are rejected as implausible.")
     max_reject_fraction: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="The build stops when a larger part of the TCE rows, files, or targets is rejected.",
+        0.5, ge=0, le=1, description="The build stops when a larger part of TCE rows, files or targets is rejected."
     )
 
 
@@ -157,9 +152,13 @@ class MaskSettings(Settings):
         " published set, whose noise secondaries left almost no quiet time.",
     )
     unlisted_secondaries: bool = Field(
-        True,
-        description="Mask phase 0.5 of an EB for which the table says nothing of a secondary; its eclipses would enter"
-        " as negatives.",
+        True, description="Mask phase 0.5 of an EB without a listed secondary; its eclipses would enter as negatives."
+    )
+    timing_error_sigmas: float = Field(
+        3.0,
+        ge=0,
+        description="Masks that keep windows away from events reach farther by so many sigmas of the event's predicted"
+        " time in the sector at hand, where the table has uncertainties; 0 repeats the published set.",
     )
     positive_disps: list[Disposition] = Field(
         default_factory=lambda: ["EB", "CP", "KP"],
@@ -227,7 +226,7 @@ class WindowSettings(Settings):
         0.25,
         gt=0,
         description="An event whose predicted time is uncertain by more TD is rejected, where the table has"
-        " uncertainties; null: never.",
+        " uncertainties, and the star gives no negatives in that sector; null: never.",
     )
     max_windows_per_event_sector: int | None = Field(
         None, ge=1, description="Cap on in-transit windows per event and sector, drawn by hash; null: no cap."
@@ -345,7 +344,7 @@ class SelectionSettings(Settings):
     )
     drop: str = Field("", description="Examples for which this expression holds are left out.")
     max_per_target: int | None = Field(None, ge=1, description="Cap per star and label, drawn by hash.")
-    max_per_event: int | None = Field(None, ge=1, description="Cap per event and label, drawn by hash.")
+    max_per_event: int | None = Field(None, ge=1, description="Cap per real event and label, drawn by hash.")
     max_per_disposition: dict[Disposition, int] = Field(
         default_factory=dict, description="Cap per disposition, split and label, drawn by hash."
     )
@@ -358,52 +357,10 @@ class SelectionSettings(Settings):
     materialize: bool = Field(False, description="Also write shards that hold only the selected examples.")
 
 
-class TrainSettings(Settings):
-    """The Keras consumer: published model and training block."""
-
-    enabled: bool = Field(True, description="Train, evaluate and predict as part of the line.")
-    selection: str | None = Field("balanced", description="Selection used for training; null: all examples.")
-    features: list[str] = Field(
-        default_factory=lambda: ["flux_norm", "oot_img_stdnorm", "diff_img_stdnorm", "snr_img_stdnorm", "target_img"],
-        description="Inputs of the model; image inputs drop out where the set has no images.",
-    )
-    init_conv_filters: int = Field(2, ge=0, description="Filters of block i are 2^(init_conv_filters + i).")
-    conv_blocks: int = Field(3, ge=1, le=5, description="Convolutional blocks of a branch; each ends with pooling.")
-    convs_per_block: int = Field(3, ge=1, description="Convolutions of a block.")
-    kernel_size: int = Field(3, ge=1, description="Points (flux) or pixels per side (images) of a kernel.")
-    pool_size: int = Field(2, ge=1, description="Points or pixels per side that pooling joins, and its stride.")
-    branch_units: int = Field(8, ge=1, description="Units of the dense layer that ends a branch.")
-    head_units: list[int] = Field(
-        default_factory=lambda: [32, 32], description="Units of each dense layer after the branches are joined."
-    )
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout after each dense layer of the head; 0: none.")
-    activation: Literal["prelu", "relu", "leaky_relu"] = Field("prelu", description="Activation of every layer.")
-    initializer: Literal["glorot_uniform", "he_uniform"] = Field(
-        "glorot_uniform", description="Initial weights of every layer."
-    )
-    batch_norm: bool = Field(False, description="Batch normalization before every activation of a branch.")
-    l2: float = Field(0.0, ge=0, description="L2 penalty on the weights of all layers; 0: none.")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="Optimizer.")
-    learning_rate: float = Field(1e-4, gt=0, description="Step size of the optimizer.")
-    momentum: float = Field(0.9, ge=0, description="For sgd.")
-    epochs: int = Field(300, ge=1, description="Most epochs that training takes.")
-    batch_size: int = Field(32, ge=1, description="Examples per step.")
-    category_weights: dict[int, float] | None = Field(None, description="Weight of label 0 and of label 1 in the loss.")
-    early_stopping_metric: str = Field(
-        "val_auc_pr", description="Metric that early stopping and the choice of the best epoch watch."
-    )
-    early_stopping_patience: int = Field(
-        10, ge=1, description="Epochs without a better value after which training stops."
-    )
-    shuffle_buffer: int = Field(1000, ge=1, description="Examples shuffled together, after interleaving the shards.")
-    augment: bool = Field(False, description="Random time reversal of the flux window in training.")
-    seed: int = Field(24, description="Seed of the weights, the shuffling, dropout and augmentation.")
-
-
 class ReportSettings(Settings):
     """Plots in the report."""
 
-    example_windows: int = Field(6, ge=1, description="Windows drawn before and after resampling.")
+    example_windows: int = Field(6, ge=1, description="Windows drawn, before and after normalization.")
     light_curves: int = Field(4, ge=1, description="Light curves drawn with their masks.")
 
 

@@ -22,7 +22,7 @@ from trainyard.yard.identity import generator, keyed_hash
 from trainyard.yard.ledger import Ledger
 
 OWN, SPARE, RESIDUAL = "own", "spare", "residual"
-_EVENT, _NEGATIVE = "event", "negative"
+_EVENT, _NEGATIVE, _SPARE = "event", "negative", "spare"
 
 ImageSource = Callable[[Window, float, float], WindowImages | Reason | None]
 """From a window and a position (right ascension and declination, deg) to its images; a reason rejects the window."""
@@ -52,15 +52,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class Cut:
-    """A window that was cut: for which TCE, and as what. `kind` is the ledger's, None where nothing was asked."""
+    """A window that was cut: for which TCE, and as what; `kind` is the ledger's."""
 
     window: Window
     tce: Tce | None
     tce_uid: str
     event_id: str
     origin: str
-    kind: str | None
+    kind: str
     agreeing: tuple[str, ...] = ()
+    coincident: tuple[str, ...] = ()
     timing_error: float = float("nan")
     flux: NDArray[np.float64] | None = None
     """Light curve without its events, where the window is cut from that."""
@@ -74,7 +75,8 @@ class Cut:
 class SectorBuilder:
     """Cuts the windows of one sector; every predicted event and every wanted negative ends in the ledger.
 
-    After `examples` has run, `tally` tells what came of the TCEs in this sector.
+    After `examples` has run, `tally` tells what came of the TCEs in this sector. A star with TCEs that are `unmasked`,
+    because nobody knows where their dips lie, gives no negatives.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class SectorBuilder:
         plan: PlanSettings,
         settings: BuildSettings,
         ledger: Ledger,
+        *,
+        unmasked: Sequence[str] = (),
     ) -> None:
         self.sector = sector
         self.tally = Tally(sectors={sector.number})
@@ -91,6 +95,7 @@ class SectorBuilder:
         self._plan = plan
         self._settings = settings
         self._ledger = ledger
+        self._unmasked = unmasked
         self._taken: list[tuple[float, float]] = []
 
     def examples(self, events: Sequence[Event]) -> list[Example]:
@@ -117,12 +122,15 @@ class SectorBuilder:
             if isinstance(outcome, Reason):
                 self._ledger.reject(_EVENT, f"{tce.uid}_t_{prediction.time!r}", outcome, self._where)
             else:
+                others = tuple(tce.uid for tce in prediction.coincident)
                 error = prediction.error_durations
-                cuts.append(Cut(outcome, tce, tce.uid, event.event_id, OWN, _EVENT, uids, error))
+                cuts.append(Cut(outcome, tce, tce.uid, event.event_id, OWN, _EVENT, uids, others, error))
         return self._under_cap(event, cuts)
 
     def _window_of(self, prediction: PredictedTime) -> Window | Reason:
         tce, settings = prediction.tce, self._settings
+        if prediction.is_twin:
+            return Reason.SAME_EVENT
         duration = tce.duration_hours / 24
         limit = settings.windows.max_timing_error_durations
         if limit is not None and prediction.error_durations > limit:
@@ -147,40 +155,60 @@ class SectorBuilder:
         """Out-of-transit windows for one TCE: as many as the quota asks for, where the star has room."""
         wanted = round(self._settings.negatives.per_in_transit * events_kept)
         self._ledger.expect(_NEGATIVE, wanted)
+        if self._without_negatives(_NEGATIVE, tce, tce.uid, wanted):
+            return []
         duration = tce.duration_hours / 24
         forbidden = self.sector.forbids_negatives(duration, tce)
         drawn = self._draw(~forbidden, duration, wanted, self._generator("oot", event.event_id, tce.uid))
         cuts = [Cut(window, tce, tce.uid, event.event_id, OWN, _NEGATIVE) for window in drawn]
         if self._settings.negatives.residual and self._settings.images.images != "require" and len(cuts) < wanted:
             flux, free = residual_flux(self.sector.flux, self.sector.prepared.good, self.sector.masks)
-            usable = ~self.sector.cutter.windows_with(~free, duration)
+            usable = ~self.sector.cutter.windows_with(~free, self.sector.places, duration)
             rng = self._generator("residual", event.event_id, tce.uid)
             drawn = self._draw(usable, duration, wanted - len(cuts), rng)
             cuts += [Cut(w, tce, tce.uid, event.event_id, RESIDUAL, _NEGATIVE, flux=flux) for w in drawn]
-        short = wanted - len(cuts)
         quiet = f"{(~forbidden).mean():.0%} of its cadences are far enough from events"
-        detail = f"{self._where}: room for {len(cuts)} of {wanted}; {quiet}"
-        self._ledger.reject(_NEGATIVE, tce.uid, Reason.OOT_EXHAUSTED, detail, n=short)
+        self._reject_missing(_NEGATIVE, tce.uid, wanted, len(cuts), quiet)
         return cuts
 
     def _spares(self, events: Sequence[Event]) -> list[Cut]:
         """Negatives beyond the quota, from the quiet time that is left, for stars that have too little of their own."""
+        wanted = self._settings.negatives.spare_per_sector
+        uid = f"{self.sector.file.target_id}-0-S{self.sector.number}"
+        self._ledger.expect(_SPARE, wanted)
+        if self._without_negatives(_SPARE, None, uid, wanted):
+            return []
         rng = self._generator("spare")
         own = {tce.duration_hours for event in events for tce in event.in_sector(self.sector.number)}
         pool = sorted(own) or self._settings.negatives.spare_durations_hours
-        uid = f"{self.sector.file.target_id}-0-S{self.sector.number}"
         cuts: list[Cut] = []
-        for hours in rng.choice(pool, size=self._settings.negatives.spare_per_sector):
+        for hours in rng.choice(pool, size=wanted):
             duration = float(hours) / 24
             drawn = self._draw(~self.sector.forbids_negatives(duration, None), duration, 1, rng)
-            cuts += [Cut(window, None, uid, uid, SPARE, None) for window in drawn]
+            cuts += [Cut(window, None, uid, uid, SPARE, _SPARE) for window in drawn]
+        self._reject_missing(_SPARE, uid, wanted, len(cuts), "no quiet time is left")
         return cuts
+
+    def _without_negatives(self, kind: str, tce: Tce | None, uid: str, wanted: int) -> bool:
+        """Whether no place of the sector is known to be quiet; what is wanted is rejected then."""
+        if self._unmasked:
+            detail = f"{self._where}: nobody knows where {', '.join(self._unmasked)} has its dips"
+            self._ledger.reject(kind, uid, Reason.NO_EPHEMERIS, detail, n=wanted)
+        elif self.sector.drifted(tce):
+            self._ledger.reject(kind, uid, Reason.EPHEMERIS_DRIFT, self._where, n=wanted)
+        else:
+            return False
+        return True
+
+    def _reject_missing(self, kind: str, uid: str, wanted: int, found: int, why: str) -> None:
+        detail = f"{self._where}: room for {found} of {wanted}; {why}"
+        self._ledger.reject(kind, uid, Reason.OOT_EXHAUSTED, detail, n=wanted - found)
 
     def _draw(self, allowed: NDArray[np.bool_], duration: float, wanted: int, rng: np.random.Generator) -> list[Window]:
         """Quiet windows that keep clear of those already drawn in this sector."""
         cutter = self.sector.cutter
         half = cutter.half_width(duration)
-        candidates = cutter.quiet_centres(~allowed, duration)
+        candidates = cutter.quiet_centres(self.sector.places[allowed], duration)
         avoid = self._settings.negatives.avoid_overlap
         centres = draw_apart(candidates, wanted, half, self._taken, rng, avoid_overlap=avoid)
         self._taken += [(centre, half) for centre in centres]
@@ -202,13 +230,11 @@ class SectorBuilder:
             # The pixels still show the events that a residual light curve has lost.
             images = None if cut.flux is not None else self._images_of(cut.window, scalars["ra"], scalars["dec"])
             if isinstance(images, Reason):
-                if cut.kind:
-                    self._ledger.reject(cut.kind, cut.uid, images, self._where)
+                self._ledger.reject(cut.kind, cut.uid, images, self._where)
                 continue
-            if cut.kind:
-                self._ledger.keep(cut.kind, cut.uid)
+            self._ledger.keep(cut.kind, cut.uid)
             if cut.kind == _EVENT:
-                self.tally.emitted.update(cut.agreeing)
+                self.tally.emitted.update((*cut.agreeing, *cut.coincident))
             self.tally.counts[cut.tce_uid, int(cut.kind == _EVENT)] += 1
             found.append(self._example(cut, scalars, images))
         return found
@@ -226,6 +252,7 @@ class SectorBuilder:
             uid=cut.uid,
             tce_uid=cut.tce_uid,
             tce_uids=cut.agreeing or (cut.tce_uid,),
+            coincident_tce_uids=cut.coincident,
             event_id=cut.event_id,
             sector=sector.number,
             label=int(in_transit and positive),

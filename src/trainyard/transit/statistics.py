@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainyard.transit import naming
-from trainyard.transit.schema import IMAGE_FEATURES, SPLIT_EXAMPLES
+from trainyard.transit.schema import NORMALIZED_IMAGES, SPLIT_EXAMPLES
 from trainyard.transit.settings import StatisticsSettings
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.examples import decode_example, decode_tensor
@@ -40,14 +40,7 @@ _CHUNK = 1 << 20
 _COLUMNS = ["uid", "target_id", "tce_uid", "has_images", "split", "shard", "example_i_tfrec"]
 
 
-def sample_shard(
-    split_shard: Path,
-    examples: Path,
-    *,
-    settings: StatisticsSettings,
-    out: Path,
-    f_size: tuple[int, int] = (3, 3),
-) -> int:
+def sample_shard(split_shard: Path, examples: Path, *, settings: StatisticsSettings, out: Path) -> int:
     """Write the pixels that one train shard gives to the statistics.
 
     Of every TCE at most `settings.max_examples_per_tce` examples with images are taken, in the order of a keyed hash of
@@ -58,9 +51,8 @@ def sample_shard(
         split_shard: Train shard, with its receipt beside it.
         examples: Example table of the shard (contract SPLIT_EXAMPLES); rows of other files are passed over.
         settings: How many examples, and which pixels.
-        out: NumPy archive: `uid` of shape ``(n,)``, and per image feature a float32 array ``(n, pixels)``, e-/cadence
-            (sigma for snr_img).
-        f_size: Upsampling factor of rows and columns that the images were made with.
+        out: NumPy archive: `uid` of shape ``(n,)``, and per image feature the pixels of all examples in a row, float32,
+            e-/cadence (sigma for snr_img).
 
     Returns:
         Number of examples taken.
@@ -81,16 +73,18 @@ def sample_shard(
             " shard again"
         )
     chosen = choose(rows, settings.max_examples_per_tce)
-    step = f_size if settings.pixels == "native" else (1, 1)
-    pixels: dict[str, list[NDArray[np.float32]]] = {feature: [] for feature in IMAGE_FEATURES}
+    native = settings.pixels == "native"
+    pixels: dict[str, list[NDArray[np.float32]]] = {feature: [] for feature in NORMALIZED_IMAGES}
     index = record_index(split_shard)
     with split_shard.open("rb") as file:
         for row in chosen:
             offset, length = (int(number) for number in index[row["example_i_tfrec"]])
             images = decode_example(read_at(file, offset, length))
-            for feature in IMAGE_FEATURES:
-                pixels[feature].append(_pixels(images, feature, step, where=f"{split_shard}: example {row['uid']}"))
-    arrays = {feature: np.array(taken, dtype=np.float32) for feature, taken in pixels.items()}
+            for feature in NORMALIZED_IMAGES:
+                where = f"{split_shard}: example {row['uid']}"
+                pixels[feature].append(_pixels(images, feature, native=native, where=where))
+    none = np.empty(0, np.float32)
+    arrays = {feature: np.concatenate([none, *taken]) for feature, taken in pixels.items()}
     with atomic_open(out) as handle:
         # Members of an archive that savez writes are dated 1980, whatever the clock says.
         np.savez(handle, allow_pickle=False, uid=np.array([row["uid"] for row in chosen], dtype=np.str_), **arrays)
@@ -116,16 +110,15 @@ def choose(rows: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, A
     return sorted(chosen, key=lambda row: str(row["uid"]))
 
 
-def _pixels(images: Mapping[str, Any], feature: str, step: tuple[int, int], *, where: str) -> NDArray[np.float32]:
-    """Every `step`-th pixel of an image, flattened.
-
-    Upsampling repeats each camera pixel `step` times, and an image is a whole number of such blocks wide, so these are
-    all different camera pixels (the middles of the blocks, where blocks begin at the image's edge).
-    """
-    if feature not in images:
-        raise IntegrityError(f"{where}: has no {feature}, although its table says that it has images; build it again")
-    image = decode_tensor(images[feature][0])
-    pixels = image[step[0] // 2 :: step[0], step[1] // 2 :: step[1]].ravel()
+def _pixels(images: Mapping[str, Any], feature: str, *, native: bool, where: str) -> NDArray[np.float32]:
+    """Pixels of an image in a row: all, or each one of the camera once, without copies and guesses."""
+    missing = [name for name in (feature, "camera_pixels") if name not in images]
+    if missing:
+        raise IntegrityError(
+            f"{where}: has no {' and no '.join(missing)}, although its table says that it has images; build it again"
+        )
+    image = decode_tensor(images[feature][0]).ravel()
+    pixels: NDArray[np.float32] = image[images["camera_pixels"]] if native else image
     if not np.isfinite(pixels).all():
         raise IntegrityError(f"{where}: {feature} has pixels that are not finite; build its raw shard again")
     return pixels
@@ -155,7 +148,7 @@ def reduce_samples(samples: Sequence[Path], *, out_dir: Path, settings: Statisti
         twice = next(a for a, b in pairwise(uids) if a == b)
         raise IntegrityError(f"example {twice} stands in two samples of the train split; take the samples again")
     features: dict[str, dict[str, float | int]] = {}
-    for feature in IMAGE_FEATURES:
+    for feature in NORMALIZED_IMAGES:
         if uids:
             features[feature] = describe(np.concatenate([_load(path, feature).ravel() for path in samples]))
         _save_dict(out_dir / naming.feature_stats(feature), features.get(feature, _NOTHING))

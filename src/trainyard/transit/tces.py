@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from trainyard.transit.headers import REFERENCE_DAYS
 from trainyard.transit.reasons import Reason
 from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, STRING_SCALARS
 from trainyard.transit.settings import InputSettings, PlanSettings
@@ -70,6 +71,9 @@ class Tce:
     `epoch` is BTJD or BKJD as in the table, `period` in days, `duration_hours` in hours; `sectors` is None where the
     table does not say which sectors were searched. `scalars` holds the features of schema.INT_SCALARS,
     FLOAT_SCALARS and STRING_SCALARS (missing: -1, NaN, "").
+
+    A row that is rejected although it tells of a dip (`TceTable.unmasked`) has a duration of NaN, whatever the table
+    says: nobody can tell which cadences its dips take.
     """
 
     uid: str
@@ -84,6 +88,11 @@ class Tce:
     epoch_err: float
     scalars: Mapping[str, Any]
 
+    @property
+    def can_be_masked(self) -> bool:
+        """Whether the cadences of its dips are known."""
+        return bool(np.isfinite(self.duration_hours))
+
     def covers(self, sector: int) -> bool:
         """Whether the run of this TCE includes the sector."""
         return self.sectors is None or sector in self.sectors
@@ -93,13 +102,15 @@ class Tce:
 class TceTable:
     """What the table holds: accepted rows by star, the fate of all others.
 
-    `listed` has the star of every row that only lists a star without signal (disposition NONE).
+    `listed` has the star of every row that only lists a star without signal (disposition NONE). `unmasked` are rejected
+    rows that tell of a dip all the same, by their epoch: their stars are not quiet.
     """
 
     tces: tuple[Tce, ...]
     listed: tuple[int, ...]
     rows: int
     rejected: tuple[tuple[str, Reason, str], ...]
+    unmasked: tuple[Tce, ...] = ()
     unknown_dispositions: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -160,6 +171,7 @@ def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, sourc
     tces: list[Tce] = []
     listed: list[int] = []
     rejected: list[tuple[str, Reason, str]] = []
+    unmasked: list[Tce] = []
     unknown: Counter[str] = Counter()
     for i in range(raw.num_rows):
         values = {name: float(column[i]) for name, column in number.items()}
@@ -169,6 +181,8 @@ def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, sourc
         fault = _fault(values, words, disposition, plan)
         if fault is not None:
             rejected.append((item, *fault))
+            if fault[0] is not Reason.MISSING_TARGET and disposition != QUIET and np.isfinite(values["tce_time0bk"]):
+                unmasked.append(_unmasked(values, {**words, "disposition": disposition}, fault[0]))
         elif disposition == QUIET:
             listed.append(int(values["target_id"]))
         else:
@@ -181,6 +195,7 @@ def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, sourc
         listed=tuple(sorted(listed)),
         rows=raw.num_rows,
         rejected=tuple(rejected),
+        unmasked=tuple(sorted(unmasked, key=lambda tce: (tce.target_id, tce.uid, tce.epoch))),
         unknown_dispositions=dict(sorted(unknown.items())),
     )
 
@@ -275,9 +290,10 @@ def _refuse_julian_dates(epochs: np.ndarray[Any, np.dtype[np.float64]], source: 
     """Full dates, as the NASA Exoplanet Archive gives them, would be folded to any phase without an error."""
     finite = epochs[np.isfinite(epochs)]
     if len(finite) and np.median(finite) > _JULIAN_DATE:
+        known = " or ".join(f"{days:.0f} ({name})" for name, days in REFERENCE_DAYS.items())
         raise InputError(
             f"{source}: the median of tce_time0bk is {np.median(finite):.0f}; epochs are BTJD or BKJD here, and these"
-            " look like full Julian dates. Subtract 2457000 (BTJD) or 2454833 (BKJD)."
+            f" look like full Julian dates. Subtract {known}."
         )
 
 
@@ -341,6 +357,12 @@ def _tce(values: Mapping[str, float], words: Mapping[str, str]) -> Tce:
         epoch_err=_error(values.get("tce_time0bk_err")),
         scalars=scalars,
     )
+
+
+def _unmasked(values: Mapping[str, float], words: Mapping[str, str], fault: Reason) -> Tce:
+    """A rejected row that tells of a dip."""
+    run = {"sector_run": "", "sectors_observed": ""} if fault is Reason.BAD_SECTOR_RUN else {}
+    return replace(_tce(values, {**words, **run}), duration_hours=float("nan"))
 
 
 def _error(value: float | None) -> float:

@@ -77,26 +77,25 @@ class Cutter:
             return Reason.LOW_GOOD_FRACTION_CENTER
         return Window(centre, duration, first, stop, fraction, center_fraction)
 
-    def quiet_centres(self, forbidden: Bools, duration: float) -> Floats:
-        """Cadence times where an out-of-transit window can be centred.
+    def quiet_centres(self, centres: Floats, duration: float) -> Floats:
+        """Those of the given times where an out-of-transit window can be centred.
 
         Args:
-            forbidden: Cadences too near an event (masks.grown_mask), shape ``(n,)``.
+            centres: Times far enough from events (masks.grown_mask), shape ``(k,)``, days, ascending.
             duration: Transit duration, days.
 
         Returns:
             Times, days, ascending; every one gives a window inside the data that is good enough.
         """
         half = self.half_width(duration)
-        fits = (self.time - half >= self.time[0]) & (self.time + half <= self.time[-1])
-        candidates = self.time[fits & ~forbidden]
+        candidates = centres[(centres - half >= self.time[0]) & (centres + half <= self.time[-1])]
         first, stop, good = self._spans(candidates, half)
         fraction = good / np.maximum(stop - first, 1)
         return np.asarray(candidates[fraction > self.settings.frac_valid_cadences_in_window_thr])
 
-    def windows_with(self, marked: Bools, duration: float) -> Bools:
-        """Cadences whose window, for a transit of this duration (days), contains a marked cadence; shape ``(n,)``."""
-        first, stop, _ = self._spans(self.time, self.half_width(duration))
+    def windows_with(self, marked: Bools, centres: Floats, duration: float) -> Bools:
+        """Which windows, for a transit of this duration (days), contain a marked cadence; shape of `centres`."""
+        first, stop, _ = self._spans(centres, self.half_width(duration))
         marked_before = np.concatenate([[0], np.cumsum(marked)])
         return np.asarray(marked_before[stop] > marked_before[first])
 
@@ -147,6 +146,15 @@ def draw_apart(
             drawn.append(float(candidates[i]))
             free &= np.abs(candidates - candidates[i]) > 2 * half_width
     return sorted(drawn)
+
+
+def scattered(time: Floats, rng: np.random.Generator) -> Floats:
+    """One time next to each cadence, uniform over the cadence, days: where a window may be centred.
+
+    Mid-transit times fall anywhere between cadences. Windows centred on cadences would be known by their sampling.
+    """
+    cadence = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    return time + cadence * (rng.random(len(time)) - 0.5)
 
 
 @dataclass(frozen=True)

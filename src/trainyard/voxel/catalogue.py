@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard.voxel import mdcath
 from trainyard.voxel.hdf5 import open_voxels
 from trainyard.voxel.inventory import inventory
 from trainyard.voxel.mapping import read_domain_table
@@ -28,7 +30,8 @@ from trainyard.voxel.schema import INVENTORY, MEMBERS, SPLITS
 from trainyard.voxel.settings import VoxelInputSettings, VoxelSettings
 from trainyard.voxel.sizes import OutputBytes, check_disk, total_bytes
 from trainyard.voxel.splits import split_lists
-from trainyard.yard.errors import InputError
+from trainyard.voxel.structures import find_structures
+from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.files import read_json, sha256_file, write_json
 from trainyard.yard.identity import keyed_hash
 from trainyard.yard.ledger import Ledger
@@ -73,8 +76,9 @@ def write_checked_plan(settings: VoxelSettings, out: Path, *, cache: Path | None
     """
     plan, listed = _load(settings, cache)
     sizes = _sizes(plan, settings, listed)
-    here = sum(path.stat().st_size for path in out.parent.rglob("*") if path.is_file())
-    check_disk(out, max(sizes.total - here, 0))
+    # What an earlier build left makes room for this one; what else is in the folder of the line does not.
+    built = [path for name in ("store", "export") for path in (out.parent / name).rglob("*") if path.is_file()]
+    check_disk(out, max(sizes.total - sum(path.stat().st_size for path in built), 0))
     write_plan(plan, out)
     return _sentence(plan.counts, sizes)
 
@@ -103,6 +107,50 @@ def plan_summary(settings: VoxelSettings, *, cache: Path, code: str, trust_cache
     summary = _summary(settings, cache)
     write_json(file, {"state": state, "summary": asdict(summary)})
     return summary
+
+
+def refuse_missing(settings: VoxelSettings) -> None:
+    """Make sure that what is to be voxelised is there, and the tables and lists that go with it.
+
+    Snakemake does not: where inputs are missing, it takes what an earlier run has made of others.
+
+    Args:
+        settings: The line's settings as the user wrote them, with `inputs.source` 'structures'.
+
+    Raises:
+        InputError: A file is missing, or there is no RMSF table and a structure that brings none.
+    """
+    structures = find_structures(settings.inputs.structures).values()
+    for path in input_files(settings):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+    silent = [path for path in structures if path.suffix != mdcath.SUFFIX]
+    if silent and not settings.inputs.aggregated_rmsf_file:
+        raise InputError(
+            f"{silent[0]}: has no RMSF, which files of mdCATH ({mdcath.SUFFIX}) alone bring with them; set"
+            " voxel.inputs.aggregated_rmsf_file"
+        )
+
+
+def refuse_changed(settings: VoxelSettings, digest: str, *, cache: Path) -> None:
+    """Make sure that the inputs are what they were when the build began; only for `inputs.source` 'files'.
+
+    Args:
+        settings: The line's settings.
+        digest: The plan's digest, as `plan_summary` told it.
+        cache: Folder of the caches; while nobody writes the voxel file, its inventory is not made anew.
+
+    Raises:
+        IntegrityError: The voxel file, the RMSF or the lists were changed, so that parts of both may be built.
+    """
+    inputs = settings.inputs
+    if inputs.source == "files" and inputs.voxel_file is not None:
+        listed, _ = _inventory(inputs.voxel_file, inputs, cache)
+        if _plan_digest(settings, listed) != digest:
+            raise IntegrityError(
+                f"{inputs.voxel_file}, or the tables and lists with it, changed while the dataset was being built; run"
+                " the same command again, which builds anew what has changed"
+            )
 
 
 def placed(settings: VoxelSettings, *, demo: Path, voxelized: Path) -> VoxelSettings:
@@ -162,7 +210,7 @@ def _inventory(path: Path, inputs: VoxelInputSettings, cache: Path | None) -> tu
         return _listed(path, inputs, ledger), ledger
     name = f"voxel-inventory-{keyed_hash(_state([path]), _reading(inputs)):016x}"
     table_file, ledger_file = cache / f"{name}.parquet", cache / f"{name}.json"
-    if table_file.is_file() and ledger_file.is_file():
+    with suppress(InputError, IntegrityError):  # a cache that is not there, or cannot be read, only costs time
         return INVENTORY.read(table_file), Ledger.from_dict(read_json(ledger_file), Reason)
     found = _listed(path, inputs, ledger)
     INVENTORY.write(table_file, found)
@@ -210,7 +258,7 @@ def _plan_digest(settings: VoxelSettings, listed: pa.Table) -> str:
 def _keep(residues: pa.Table, listed: pa.Table, inputs: VoxelInputSettings, cache: Path) -> str:
     """Keep the residues of a part, and return their digest: it changes when a grid does."""
     mine = listed.take(pc.index_in(_names(residues), value_set=_names(listed)))
-    digest = hashlib.sha256(f"{_reading(inputs)}{_fingerprint(mine)}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{MEMBERS.digest}{_reading(inputs)}{_fingerprint(mine)}".encode()).hexdigest()[:16]
     if not member_path(cache, digest).is_file():
         MEMBERS.write(member_path(cache, digest), residues.select(MEMBERS.names))
     return digest

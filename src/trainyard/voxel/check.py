@@ -11,42 +11,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard import __version__
+from trainyard.voxel.export import manifests
 from trainyard.voxel.planfiles import read_plan
 from trainyard.voxel.reasons import Reason
 from trainyard.voxel.schema import SPLITS
-from trainyard.voxel.settings import VoxelSettings
-from trainyard.voxel.store import Store
+from trainyard.voxel.settings import VoxelPlanSettings, VoxelSettings
+from trainyard.voxel.splits import leakage_report
+from trainyard.voxel.store import MANIFEST, Store
 from trainyard.yard.errors import IntegrityError, LeakageError
-from trainyard.yard.files import read_json, write_json
+from trainyard.yard.files import read_json, sha256_file, write_json
 from trainyard.yard.ledger import Ledger
 
 
 def check_build(
-    base: Path, manifests: Sequence[Path], *, settings: VoxelSettings, code: Mapping[str, str]
+    base: Path, *, settings: VoxelSettings, code: Mapping[str, str], ledgers: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """Check a finished dataset; writes `check/check.json`, `ledger.json`, `rejects.csv` and `dataset.json`.
 
     Args:
-        base: Folder of the line, with `plan` and `store`.
-        manifests: Manifests of the batch files, if there are any.
+        base: Folder of the line, with `plan`, `store` and, if batch files were asked for, `export`.
         settings: Settings that shaped the dataset; they stand in `dataset.json`.
         code: Digests of the code of its stages; they stand there too.
+        ledgers: What became of the structures that were voxelised for it, if any were.
 
     Returns:
         What `check.json` holds.
 
     Raises:
-        IntegrityError: A file is not what the manifest says, items were lost, or counts differ.
+        IntegrityError: A file is not what the manifest says, files of an earlier build lie there, items were lost, or
+            counts differ.
         LeakageError: A domain, or with `plan.leakage: error` a PDB entry, stands in two splits.
     """
     store, plan = Store(base / "store"), read_plan(base / "plan")
+    refuse_strays(base, settings)
     store.verify()
-    ledger = Ledger.from_dict(read_json(base / "store" / "ledger.json"), Reason)
+    ledger = Ledger.merge(
+        [Ledger.from_dict(read_json(path), Reason) for path in (base / "store" / "ledger.json", *ledgers)]
+    )
     ledger.check()
     counts = {split: _samples_of(store, split) for split in SPLITS}
     _check_counts(store, ledger, counts)
-    _check_disjoint(store.residues)
-    exported = _check_exports(manifests, counts)
+    _check_disjoint(store.residues, settings.plan)
+    exported = _check_exports(manifests(base / "export", settings.export), counts)
     summary = {
         "residues": store.residues.num_rows,
         "samples": counts,
@@ -59,6 +65,42 @@ def check_build(
     _write(base / "check", ledger, summary)
     write_json(base / "check" / "dataset.json", _provenance(settings, code, summary))
     return summary
+
+
+def refuse_strays(base: Path, settings: VoxelSettings) -> None:
+    """Who reads all parts, or all batch files, of a folder must not meet those of an earlier build.
+
+    Args:
+        base: Folder of the line.
+        settings: Settings of the build that is there now.
+
+    Raises:
+        IntegrityError: There are parts of another number of parts, or batch files that are no longer asked for and
+            are not of this store.
+    """
+    grids, num_parts = base / "store" / "grids", settings.plan.num_parts
+    of_another_number = [path for path in sorted(grids.glob("part_*.*")) if f"-{num_parts:04d}." not in path.name]
+    if of_another_number:
+        first = of_another_number[0]
+        raise IntegrityError(
+            f"parts of another voxel.plan.num_parts than {num_parts} are there, first {first}; set num_parts back, give"
+            f" this run another name, or delete them: rm {grids}/*-{first.name.split('.')[0].rpartition('-')[2]}.*"
+        )
+    if not manifests(base / "export", settings.export):
+        _refuse_old_batches(base / "export", sha256_file(base / "store" / MANIFEST))
+
+
+def _refuse_old_batches(export: Path, store_sha256: str) -> None:
+    """Batch files of this very store may stay, though nobody asks for them any more."""
+    told = [(path.parent, read_json(path)) for path in export.glob("*/part_*.json")]
+    current = [(folder, part) for folder, part in told if part.get("store_sha256") == store_sha256]
+    vouched = {folder / entry["file"] for folder, part in current for entry in part["files"]}
+    old = sorted({*export.glob("*/batch_*.*")} - vouched)
+    if old:
+        raise IntegrityError(
+            f"{len(old)} batch files of another store are there, first {old[0]}, and voxel.export.formats does not ask"
+            f" for new ones; delete them (rm -r {export}), or add their format to voxel.export.formats"
+        )
 
 
 def _samples_of(store: Store, split: str) -> int:
@@ -84,18 +126,20 @@ def _check_counts(store: Store, ledger: Ledger, counts: Mapping[str, int]) -> No
             raise IntegrityError(f"the store holds {held} {what}, its ledger accounts for {accounted}; run again")
 
 
-def _check_disjoint(residues: pa.Table) -> None:
+def _check_disjoint(residues: pa.Table, settings: VoxelPlanSettings) -> None:
     for column in ("domain", "rmsf_domain"):
         splits = residues.group_by(column).aggregate([("split", "count_distinct")])
         torn = splits.filter(pc.field("split_count_distinct") > 1)[column].to_pylist()
         if torn:
             raise LeakageError(f"{len(torn)} domains stand in two splits, first {torn[0]}; see voxel.inputs")
+    used = {split: residues.filter(pc.field("split") == split)["domain"].unique().to_pylist() for split in SPLITS}
+    leakage_report(used, policy=settings.leakage)
 
 
-def _check_exports(manifests: Sequence[Path], counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Files, bytes and records of the batch files by split and format."""
+def _check_exports(parts: Sequence[Path], counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Files, bytes and records of the batch files by split and format, as the manifests of their parts tell them."""
     found: dict[str, dict[str, int]] = {}
-    for path in manifests:
+    for path in parts:
         content = read_json(path)
         for entry in content["files"]:
             file = path.parent / entry["file"]

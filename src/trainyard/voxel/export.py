@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainyard.voxel.parts import part_name
-from trainyard.voxel.schema import SAMPLES
+from trainyard.voxel.schema import SAMPLES, SPLITS
 from trainyard.voxel.settings import VoxelExportSettings
 from trainyard.voxel.sizes import check_disk, pt_bytes, safetensors_bytes
 from trainyard.voxel.store import MANIFEST, SAMPLES_FILE, ExpandBuffer, Store
@@ -86,6 +86,14 @@ class _File:
     records: int
     bytes: int
     """As predicted."""
+
+
+def manifests(out: Path, settings: VoxelExportSettings) -> list[Path]:
+    """Return the manifests of all parts of an export; none where no batch files are asked for."""
+    if not set(settings.formats) & set(SUFFIXES):
+        return []
+    numbers = range(settings.num_parts)
+    return [ExportPart(split, i, settings.num_parts).manifest(out) for split in SPLITS for i in numbers]
 
 
 def batch_name(number: int, suffix: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard import __version__
-from trainyard.voxel.parts import GRID, Part, open_part, table_path
+from trainyard.voxel.parts import GRID, Part, ledger_path, open_part, part_name, table_path
 from trainyard.voxel.plan import VoxelPlan, drop_residues
 from trainyard.voxel.planfiles import SCALER, read_plan
 from trainyard.voxel.reasons import Reason
@@ -27,21 +27,19 @@ _KEY = ["domain", "chain", "residue"]
 _REMEDY = "delete the part and run the same command again"
 
 
-def finish_store(
-    plan: Path, parts: Sequence[Path], ledgers: Sequence[Path], out: Path, *, settings: VoxelPlanSettings
-) -> VoxelPlan:
+def finish_store(plan: Path, out: Path, *, settings: VoxelPlanSettings) -> VoxelPlan:
     """Join finished parts to a store; see `merge_store`.
 
     Args:
         plan: Folder of the plan.
-        parts: The parts, in their order.
-        ledgers: Ledgers of the parts.
-        out: Folder of the store.
+        out: Folder of the store, with its parts in `grids`.
         settings: Settings of the plan.
     """
-    told = [Ledger.from_dict(read_json(path), Reason) for path in ledgers]
-    digest = sha256(settings.model_dump_json().encode()).hexdigest()
-    return merge_store(read_plan(plan), parts, out, settings=settings, ledgers=told, config_digest=digest)
+    parts = [out / "grids" / part_name(number, settings.num_parts) for number in range(settings.num_parts)]
+    ledgers = [Ledger.from_dict(read_json(ledger_path(part)), Reason) for part in parts]
+    # Where the group table lies is no matter of the store.
+    digest = sha256(settings.model_dump_json(exclude={"group_table"}).encode()).hexdigest()
+    return merge_store(read_plan(plan), parts, out, settings=settings, ledgers=ledgers, config_digest=digest)
 
 
 def merge_store(

@@ -49,6 +49,11 @@ def table_path(part: Path) -> Path:
     return part.with_suffix(".parquet")
 
 
+def ledger_path(part: Path) -> Path:
+    """Return the path of a part's ledger: `part_0001-0004.safetensors` has `ledger_0001-0004.json`."""
+    return part.with_name(f"ledger_{part.stem.removeprefix('part_')}.json")
+
+
 def encode_part(
     file: VoxelFile, residues: pa.Table, out: Path, *, bad_grid: Literal["error", "reject", "warn"], ledger: Ledger
 ) -> None:

@@ -95,10 +95,8 @@ RESIDUES = TableContract(
     ),
 )
 
-MEMBERS = TableContract(
-    "voxel_members", tuple(column for column in RESIDUES.columns if column.name in {*PARTS.names, "part"})
-)
-"""What a part is to hold."""
+MEMBERS = TableContract("voxel_members", tuple(column for column in RESIDUES.columns if column.name in PARTS.names))
+"""What a part is to hold; not which part that is, since the same residues may be another part of another number."""
 
 SAMPLES = TableContract(
     "voxel_samples",

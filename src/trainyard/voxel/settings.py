@@ -24,9 +24,9 @@ class VoxelDemoSettings(Settings):
     residues: int = Field(60, ge=20, description="Mean number of residues of a domain.")
     seed: int = Field(11, description="Seed of the simulation.")
     learning_rate: float = Field(
-        2e-3, gt=0, description="Learning rate where `train.learning_rate` is not set: the demo is small."
+        2e-3, gt=0, description="Learning rate where `voxel.train.learning_rate` is not set: the demo is small."
     )
-    num_epochs: int = Field(20, ge=1, description="Most epochs where `train.num_epochs` is not set.")
+    num_epochs: int = Field(20, ge=1, description="Most epochs where `voxel.train.num_epochs` is not set.")
 
 
 class VoxelInputSettings(Settings):
@@ -42,8 +42,8 @@ class VoxelInputSettings(Settings):
     )
     aggregated_rmsf_file: list[Path] = Field(
         default_factory=list,
-        description="RMSF tables (CSV): one long table, one wide table (rmsf_320 ...), or one table per temperature; with"
-        " structures of mdCATH (.h5) they may be left out.",
+        description="RMSF tables (CSV): one long table, one wide table (rmsf_320 ...), or one table per temperature;"
+        " with structures of mdCATH (.h5) they may be left out.",
     )
     rmsf_unit: Literal["nm", "angstrom"] = Field("nm", description="Unit of the RMSF columns; converted to nm.")
     train_split_file: Path | None = Field(None, description="Domain ids of the train split, one per line, # comments.")

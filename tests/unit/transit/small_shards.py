@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainyard.transit import naming
-from trainyard.transit.schema import EXAMPLES, IMAGE_FEATURES
+from trainyard.transit.schema import EXAMPLES, NORMALIZED_IMAGES
 from trainyard.transit.split import split_shard
 from trainyard.yard.examples import encode_example, encode_tensor
 from trainyard.yard.files import atomic_open
@@ -39,8 +39,9 @@ def example(target: int, number: int, *, images: bool = True, **row: Any) -> tup
         "has_images": int(images),
     }
     if images:
-        features |= {name: encode_tensor(upsampled_image(draw)) for name in IMAGE_FEATURES}
+        features |= {name: encode_tensor(upsampled_image(draw)) for name in NORMALIZED_IMAGES}
         features["target_img"] = encode_tensor(np.eye(33, dtype=np.float32))
+        features["camera_pixels"] = (33 * np.arange(0, 33, 3)[:, None] + np.arange(0, 33, 3)).ravel()
     table = {"uid": uid, "target_id": target, "tce_uid": tce, "label": label, "has_images": images, "origin": "own"}
     return {"event_id": f"{target}-e1", "disposition": "KP", "duration_hours": 3.0, **table, **row}, encode_example(
         features

@@ -94,7 +94,6 @@ def make_curve(tces=(), *, days=12.0, start=START, holes=(), noise=0.0, seed=0, 
         flux=level * flux,
         good=good,
         flux_quality=np.where(good, 1.0, 0.1).astype(np.float32),
-        flux_err=np.full(len(time), np.nan),
     )
 
 

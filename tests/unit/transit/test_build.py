@@ -2,74 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from light_curve_files import KEPLER, KEPLER_TABLE, write_curve
-from synthetic_stars import START, dips, make_file, make_star, make_tce, write_star_files
+from built_shards import Shard
+from light_curve_files import write_curve
+from synthetic_stars import START, make_file, make_star, make_tce, write_star_files
 
 from trainyard.transit import build
-from trainyard.transit.build import build_shard
 from trainyard.transit.curves import CURVES
 from trainyard.transit.reasons import Reason
 from trainyard.transit.schema import DATA_TBL_COLUMNS, EXAMPLES
-from trainyard.transit.settings import BuildSettings, PlanSettings
 from trainyard.yard.errors import EnvironmentFault
 from trainyard.yard.examples import decode_example
 from trainyard.yard.receipts import verify
-from trainyard.yard.tfrecord import read_records
 
 PLANET = make_tce("7-1-S1-2", run="1-2", sectors=(1, 2), period=1.5, epoch=START + 0.7)
 AGAIN = make_tce("7-1-S1", period=1.5, epoch=START + 0.71)
 UNKNOWN = make_tce("7-2-S2", run="2", sectors=(2,), disposition="UNK", period=4.0, epoch=START + 1.4)
 BINARY = make_tce("8-1-S1", disposition="EB", period=1.1, epoch=START + 0.3003, hours=2.0)
-
-
-class Shard:
-    """A shard that was built, and what is in it."""
-
-    def __init__(self, folder, *stars, plan=None, shard=1, num_shards=2, **settings):
-        self.folder, self.label = folder, f"{shard:04d}-{num_shards:04d}"
-        plan, settings = PlanSettings(**(plan or {})), BuildSettings(**settings)
-        self.ledger = build_shard(stars, folder, shard=shard, num_shards=num_shards, plan=plan, settings=settings)
-
-    def path(self, pattern):
-        return self.folder / pattern.format(self.label)
-
-    @property
-    def raw(self):
-        return self.path("raw_shard_{}.tfrecord")
-
-    @property
-    def rows(self):
-        return EXAMPLES.read(self.path("examples_{}.parquet")).to_pylist()
-
-    @property
-    def records(self):
-        return list(read_records(self.raw))
-
-    @property
-    def tces(self):
-        with self.path("data_tbl_{}.csv").open(newline="") as file:
-            return {row["tce_uid"]: row for row in csv.DictReader(file)}
-
-    @property
-    def bytes(self):
-        return {path.name: path.read_bytes() for path in sorted(self.folder.iterdir())}
-
-    def rejected(self, kind):
-        return {row["item"]: row["reason"] for row in self.ledger.rejections if row["kind"] == kind}
-
-    def by_star(self):
-        """Records of every star, in order."""
-        found = {}
-        for row, record in zip(self.rows, self.records, strict=True):
-            found.setdefault(row["target_id"], []).append(record)
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -339,26 +293,6 @@ class TestImages:
         assert found.rejected("tce") == {"8-1-S1": Reason.NO_LIGHT_CURVE}
 
 
-def test_kepler_light_curves_are_built_too(tmp_path):
-    tce = make_tce("11442793-1-S3", run="3", sectors=(3,), period=6.0, epoch=263.0, hours=8.0)
-    n, step = 900, KEPLER_TABLE["TIMEDEL"]
-    time = 260.0 + step * np.arange(n)
-    flux = 1e4 * dips(time, [tce])
-    time[400:410] = np.nan
-    quality = np.zeros(n)
-    quality[500:503] = 128
-    columns = {"TIME": time, "CADENCENO": 7000 + np.arange(n), "PDCSAP_FLUX": flux, "PDCSAP_FLUX_ERR": np.ones(n)}
-    path = write_curve(tmp_path / "llc.fits", columns | {"SAP_QUALITY": quality}, primary=KEPLER, table=KEPLER_TABLE)
-    file = make_file(
-        11442793, 3, path=str(path), mission="Kepler", time_reference="BKJD", cadence_days=step, ra=284.4, dec=49.3
-    )
-    found = Shard(tmp_path / "out", make_star([tce], [file], 11442793))
-    rows = [row for row in found.rows if row["transit_example"]]
-    assert [row["time"] for row in rows] == pytest.approx([263.0, 269.0, 275.0])
-    assert {row["mission"] for row in rows} == {1}
-    assert [row["depth_measured_ppm"] for row in rows] == pytest.approx([10_000] * 3, rel=0.05)
-
-
 def test_settings_of_the_light_curve_reach_it(stars, tmp_path):
     """Without quality bits the flagged event at 0.7 d counts as good."""
     found = Shard(tmp_path, stars[7], light_curves={"quality_bitmask": 0})
@@ -366,26 +300,48 @@ def test_settings_of_the_light_curve_reach_it(stars, tmp_path):
     assert kept == pytest.approx([0.7, 3.7, 5.2])
 
 
-def test_detrending_follows_the_star_and_spares_its_events(tmp_path):
-    time = START + np.arange(4320) / 720
-    flux = 1000 * dips(time, [BINARY]) * (1 + 0.03 * np.sin(2 * np.pi * time / 3))
-    columns = {"TIME": time, "CADENCENO": np.arange(4320), "PDCSAP_FLUX": flux, "PDCSAP_FLUX_ERR": np.ones(4320)}
-    path = write_curve(tmp_path / "lc.fits", columns | {"QUALITY": np.zeros(4320)})
-    star = make_star([BINARY], [make_file(8, path=str(path))], 8)
-    scatter = {}
-    for how in ("off", "savgol"):
-        found = Shard(tmp_path / how, star, light_curves={"detrend": how})
-        quiet = [decode_example(record)["flux"] for row, record in zip(found.rows, found.records, strict=True)]
-        scatter[how] = np.mean([flux[:30].std() for flux in quiet])
-        depths = [row["depth_measured_ppm"] for row in found.rows if row["transit_example"]]
-    assert depths == pytest.approx([10_000] * len(depths), rel=0.05)
-    assert scatter["savgol"] < 0.1 * scatter["off"]
+def test_how_every_light_curve_was_prepared_is_recorded(stars, shard, tmp_path):
+    columns = ("quality_bitmask", "pixel_quality_bitmask", "detrend_method", "detrend_order", "detrend_window_days")
+
+    def recorded(shard):
+        return [
+            tuple(row[name] for name in columns) for row in CURVES.read(shard.path("curves_{}.parquet")).to_pylist()
+        ]
+
+    assert [row[:4] for row in recorded(shard)] == [
+        (17087, 17087, "off", None),
+        (17087, None, "off", None),
+        (17087, 17087, "off", None),
+        (17087, None, "off", None),
+    ]
+    found = Shard(
+        tmp_path,
+        stars[8],
+        light_curves={"detrend": "savgol", "savgol_order": "auto", "quality_bitmask": 175},
+        images={"quality_bitmask": 65535},
+    )
+    ((bitmask, pixel_bitmask, method, order, window),) = recorded(found)
+    assert (bitmask, pixel_bitmask, method, window) == (175, 65535, "savgol", 1.2)
+    assert order in range(4)
+
+
+def test_a_tce_that_cannot_be_masked_has_a_row_and_takes_the_negatives_of_its_star(stars, tmp_path):
+    nowhere = dataclasses.replace(make_tce("8-2-S1", period=3.0), duration_hours=float("nan"))
+    star = make_star([BINARY, nowhere], stars[8].files, 8)
+    found = Shard(tmp_path, star)
+    assert all(row["transit_example"] for row in found.rows)
+    assert found.rejected("tce") == {"8-2-S1": Reason.NO_EPHEMERIS}
+    assert found.ledger.rejected("negative", Reason.NO_EPHEMERIS) == len(found.rows) > 0
+    assert found.ledger.rejected("spare", Reason.NO_EPHEMERIS) == 6
+    assert set(found.tces) == {"8-1-S1", "8-2-S1"}
 
 
 def test_light_curves_of_a_few_stars_are_kept_for_the_report(shard):
     rows = CURVES.read(shard.path("curves_{}.parquet")).to_pylist()
-    assert [(row["target_id"], row["sector"]) for row in rows] == [(7, 1), (7, 2), (8, 1)]
-    binary = rows[-1]
+    assert [(row["target_id"], row["sector"]) for row in rows] == [(7, 1), (7, 2), (8, 1), (9, 1)]
+    kept = [row for row in rows if row["time"] is not None]
+    assert [(row["target_id"], row["sector"]) for row in kept] == [(7, 1), (7, 2), (8, 1)]
+    binary = kept[-1]
     centres = {
         flag: [row["time"] for row in shard.rows if row["target_id"] == 8 and row["transit_example"] == flag]
         for flag in (0, 1)

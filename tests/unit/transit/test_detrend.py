@@ -24,7 +24,7 @@ FILTERS = [{"detrend": "biweight"}, {"detrend": "savgol"}, {"detrend": "savgol",
 def prepared(time, flux, good=None):
     good = np.ones(time.shape, dtype=bool) if good is None else good
     filled = np.where(good, flux, np.interp(time, time[good], flux[good]))
-    return PreparedCurve(time, filled, good, good.astype(np.float32), np.full(time.shape, 1.0))
+    return PreparedCurve(time, filled, good, good.astype(np.float32))
 
 
 def sector(days=27.0, cadence=CADENCE):
@@ -165,13 +165,13 @@ def test_a_run_of_bad_cadences_cuts_like_missing_rows():
         assert np.isfinite(out.flux).all()
 
 
-def test_rows_that_a_file_leaves_out_do_not_shift_the_filter():
+def test_bad_cadences_do_not_shift_the_filter():
     time = sector()
     kept = np.random.default_rng(5).random(time.size) > 0.3
     for knobs in FILTERS[:2]:
         every = run(prepared(time, variability(time)), **knobs)
-        some = run(prepared(time[kept], variability(time[kept])), **knobs)
-        assert some.trend == pytest.approx(every.trend[kept], rel=5e-5)
+        some = run(prepared(time, variability(time), kept), **knobs)
+        assert some.trend[kept] == pytest.approx(every.trend[kept], rel=5e-5)
 
 
 @pytest.mark.parametrize(("days", "method"), [(0.5, "median"), (0.9, "line"), (1.5, "savgol")])
@@ -245,7 +245,6 @@ def test_a_handful_of_cadences_is_divided_by_its_median(knobs, n):
 def test_whatever_is_missing_the_trend_stays_near_the_star(which, window, gap, sigma, bad, width, seed):
     rng = np.random.default_rng(seed)
     time = 1500 + np.arange(0, 4, 10 / 1440)
-    time = time[rng.random(time.size) > bad / 2]
     good = rng.random(time.size) > bad
     good[rng.integers(time.size)] = True
     begin = 1500 + 4 * rng.random()

@@ -179,8 +179,12 @@ def test_no_two_windows_of_an_event_lie_within_a_duration(rows):
 
 
 def by_event(tces, plan=PLAN, sector=1):
+    """Time, agreeing and coincident TCEs of every mid-time that is no twin."""
     found = predict_sector(cluster(tces, plan), sector, 1500.0, 1510.0, plan)
-    return {name: [(p.time, [tce.uid for tce in p.agreeing]) for p in times] for name, times in found.items()}
+    return {
+        name: [(p.time, [a.uid for a in p.agreeing], [c.uid for c in p.coincident]) for p in times if not p.is_twin]
+        for name, times in found.items()
+    }
 
 
 def test_a_dip_that_two_events_predict_is_emitted_once_for_the_better_one():
@@ -188,7 +192,7 @@ def test_a_dip_that_two_events_predict_is_emitted_once_for_the_better_one():
     exact = make_tce("7-1-S1-60", run="1-60", sectors=None, period=4.0, epoch=1501.0)
     rough = make_tce("7-1-S1", period=4.02, epoch=1501.01)
     assert by_event([rough, exact]) == {
-        "7-1-S1-60": [(t, ["7-1-S1-60", "7-1-S1"]) for t in (1501.0, 1505.0, 1509.0)],
+        "7-1-S1-60": [(t, ["7-1-S1-60"], ["7-1-S1"]) for t in (1501.0, 1505.0, 1509.0)],
         "7-1-S1": [],
     }
     assert [len(times) for times in by_event([rough, exact], KEEP).values()] == [3, 3]
@@ -197,8 +201,22 @@ def test_a_dip_that_two_events_predict_is_emitted_once_for_the_better_one():
 def test_dips_of_two_planets_that_happen_to_coincide_are_one_window():
     two = [make_tce("7-1-S1", period=3.0, epoch=1501.0), make_tce("7-2-S1", period=4.0, epoch=1503.96, hours=4.0)]
     found = by_event(two)
-    assert found["7-1-S1"][:3] == [(1501.0, ["7-1-S1"]), (1504.0, ["7-1-S1", "7-2-S1"]), (1507.0, ["7-1-S1"])]
-    assert found["7-2-S1"] == [(1507.96, ["7-2-S1"])]
+    assert found["7-1-S1"][:3] == [(1501.0, ["7-1-S1"], []), (1504.0, ["7-1-S1"], ["7-2-S1"]), (1507.0, ["7-1-S1"], [])]
+    assert found["7-2-S1"] == [(1507.96, ["7-2-S1"], [])]
+
+
+def test_every_mid_time_is_told_also_where_another_event_shows_the_dip():
+    """What is not told cannot be accounted for."""
+    two = [make_tce("7-1-S1", period=3.0, epoch=1501.0), make_tce("7-2-S1", period=4.0, epoch=1503.96, hours=4.0)]
+    found = predict_sector(cluster(two, PLAN), 1, 1500.0, 1510.0, PLAN)
+    assert [(p.time, p.is_twin) for p in found["7-2-S1"]] == [(1503.96, True), (1507.96, False)]
+    assert not any(p.is_twin for p in found["7-1-S1"])
+
+
+def test_three_planets_at_once_are_one_dip_and_two_twins():
+    three = [make_tce(f"7-{k}-S1", period=30.0 + k, epoch=1504.0) for k in (1, 2, 3)]
+    found = by_event(three)
+    assert found == {"7-1-S1": [(1504.0, ["7-1-S1"], ["7-2-S1", "7-3-S1"])], "7-2-S1": [], "7-3-S1": []}
 
 
 def test_dips_farther_apart_than_half_the_shorter_duration_are_two():

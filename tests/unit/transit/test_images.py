@@ -284,10 +284,35 @@ def test_any_stamp_gives_finite_images_of_the_published_size(data, ny, nx, cente
         assert image.shape == (33, 33) and image.dtype == np.float32
         assert np.isfinite(image).all()
     assert images.oot_img.min() >= 0
+    assert images.camera_pixels.dtype == np.int64
+    assert set(images.camera_pixels) <= set(range(33 * 33))
     assert images.target_img.sum() in (0, 1)
     inside = all(0 <= p < 33 for p in images.target_pos)
     assert images.target_img.any() == inside
     assert inside or not center_target
+
+
+@pytest.mark.parametrize(("shape", "n"), [((7, 7), 49), ((11, 11), 121), ((13, 25), 121), ((8, 10), 80), ((5, 30), 60)])
+def test_every_camera_pixel_that_is_shown_is_marked_once(shape, n):
+    """Of an even number of pixels the middle one of twelve is cut in parts, which are one pixel all the same."""
+    stamp = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    images = frame_images(stack_of(stamp), (0.0, 0.0), **PUBLISHED)
+    marked = images.diff_img.ravel()[images.camera_pixels]
+    assert np.array_equal(np.sort(marked), np.unique(images.diff_img))
+    assert len(marked) == n
+    assert (np.diff(images.camera_pixels) > 0).all()
+
+
+def test_what_fills_a_hole_is_no_camera_pixel():
+    stamp = np.arange(1.0, 50).reshape(7, 7)
+    stamp[2, 3] = np.nan
+    stamp[:, 0] = -1
+    images = frame_images(stack_of(stamp), (3.0, 3.0), **PUBLISHED)
+    marked = images.diff_img.ravel()[images.camera_pixels]
+    assert sorted(marked) == sorted(stamp[np.isfinite(stamp) & (stamp > 0)])
+    without_errors = stack_of(np.ones((3, 3)))
+    without_errors[2, 1, 1] = np.nan  # no signal to noise: each image has its pixels, or none of them
+    assert len(frame_images(without_errors, (1.0, 1.0), **PUBLISHED).camera_pixels) == 8
 
 
 @settings(max_examples=100)

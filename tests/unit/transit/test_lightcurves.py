@@ -41,7 +41,6 @@ def test_columns_come_back_in_native_order_with_missing_values_as_nan(tmp_path):
     for array, dtype in [
         (curve.time, np.float64),
         (curve.flux, np.float64),
-        (curve.flux_err, np.float64),
         (curve.quality, np.int32),
         (curve.cadence_no, np.int32),
     ]:
@@ -69,10 +68,9 @@ def test_without_cadence_numbers_rows_are_counted(tmp_path):
 
 def test_the_flux_column_can_be_chosen(tmp_path):
     columns = curve_columns(5)
-    columns |= {"SAP_FLUX": columns["PDCSAP_FLUX"] * 2, "SAP_FLUX_ERR": columns["PDCSAP_FLUX_ERR"] * 3}
+    columns |= {"SAP_FLUX": columns["PDCSAP_FLUX"] * 2}
     curve = read_light_curve(write_curve(tmp_path / "a.fits", columns), flux_column="SAP_FLUX")
     assert np.all(curve.flux == 2000)
-    assert np.all(curve.flux_err == 6)
 
 
 def test_reading_is_silent_and_leaves_warnings_as_they_were(tmp_path):
@@ -91,7 +89,7 @@ def test_a_gzipped_light_curve_reads_like_the_plain_one(tmp_path):
     assert np.array_equal(read_light_curve(packed).time, read_light_curve(path).time)
 
 
-@pytest.mark.parametrize("name", ["PDCSAP_FLUX", "PDCSAP_FLUX_ERR", "QUALITY"])
+@pytest.mark.parametrize("name", ["PDCSAP_FLUX", "QUALITY"])
 def test_a_missing_column_is_named(tmp_path, name):
     columns = curve_columns(5) | {"SAP_FLUX": np.zeros(5)}
     del columns[name]
@@ -147,7 +145,6 @@ def test_good_needs_time_flux_and_no_masked_bit(tmp_path):
     path = tmp_path / "a.fits"
     curve = prepared(path, columns)
     assert np.array_equal(curve.good, [1, 0, 0, 0, 1, 1])
-    assert np.array_equal(np.isnan(curve.flux_err), ~curve.good)
     strict = prepared_from(path, bitmask=65535)
     assert np.array_equal(strict.good, [1, 0, 0, 0, 0, 1])
 
@@ -180,7 +177,42 @@ def test_a_jump_of_the_cadence_number_spaces_missing_times(tmp_path):
     columns["TIME"] = 1500 + TWO_MINUTES * columns["CADENCENO"].astype(float)
     truth = columns["TIME"].copy()
     columns["TIME"][[2, 3]] = np.nan
-    assert prepared(tmp_path / "a.fits", columns).time == pytest.approx(truth, abs=1e-9)
+    time = prepared(tmp_path / "a.fits", columns).time
+    assert len(time) == 11
+    assert time[columns["CADENCENO"] - 10] == pytest.approx(truth, abs=1e-9)
+
+
+def test_a_file_without_its_bad_rows_is_prepared_like_the_whole_one(tmp_path):
+    whole = curve_columns(400)
+    whole["PDCSAP_FLUX"] += np.arange(400)
+    whole["QUALITY"][np.random.default_rng(2).random(400) < 0.4] = 32
+    whole["QUALITY"][[0, -1]] = 0
+    kept = whole["QUALITY"] == 0
+    part = {name: values[kept] for name, values in whole.items()}
+    every, some = (prepared(tmp_path / f"{len(c['TIME'])}.fits", c) for c in (whole, part))
+    assert np.array_equal(some.good, every.good)
+    assert some.time == pytest.approx(every.time, abs=1e-9)
+    assert some.flux == pytest.approx(every.flux, rel=1e-9)
+    assert np.array_equal(some.flux_quality, every.flux_quality)
+
+
+def test_without_cadence_numbers_left_out_rows_are_seen_by_the_times(tmp_path):
+    whole = curve_columns(60)
+    del whole["CADENCENO"]
+    whole["TIME"][20] = np.nan
+    kept = np.ones(60, dtype=bool)
+    kept[[10, 11, 30]] = False
+    part = {name: values[kept] for name, values in whole.items()}
+    good = prepared(tmp_path / "a.fits", part).good
+    assert np.array_equal(np.flatnonzero(~good), [10, 11, 20, 30])
+
+
+@pytest.mark.parametrize("number", [2**31 - 1, 7000 + 201 * 720])
+def test_a_gap_longer_than_any_sector_is_refused(tmp_path, number):
+    columns = curve_columns(8)
+    columns["CADENCENO"][-1] = number
+    with pytest.raises(InputError, match=r"a\.fits: its cadence numbers span \d+ d, more than any light curve"):
+        prepared(tmp_path / "a.fits", columns)
 
 
 def test_one_measured_time_is_enough(tmp_path):

@@ -119,6 +119,26 @@ def test_growing_is_the_same_as_a_wider_mask(star, margin):
     assert np.array_equal(grown, event_mask(time, [star], width=width, max_mes_threshold=NONE))
 
 
+def test_masks_reach_farther_the_less_the_time_of_an_event_is_known():
+    planet = Ephemeris(period=2.0, epoch=1500.0, duration=0.1, period_err=1e-3, epoch_err=0.01)
+    assert planet.timing_error(np.array([1500.3, 1540.9, 1460.1])) == pytest.approx(
+        [0.01, np.hypot(0.01, 0.02), np.hypot(0.01, 0.02)]
+    )
+    time = 1500 + 0.002 * np.arange(30_000)
+    mask = grown_mask(time, [planet], width=3, max_mes_threshold=NONE, margin_days=0.25, timing_error_sigmas=3)
+    orbit = np.rint((time - 1500) / 2)
+    reach = 0.15 + 0.25 + 3 * np.hypot(0.01, 1e-3 * orbit)
+    assert np.array_equal(mask, np.abs(time - 1500 - 2 * orbit) <= reach)
+
+
+@given(star=isolated_stars(), sigmas=st.floats(0, 5))
+def test_an_ephemeris_without_errors_is_masked_as_published(star, sigmas):
+    time = 1350 + 27 * np.linspace(0, 1, 500)
+    options = {"width": 3, "max_mes_threshold": 7.1, "margin_days": 0.3}
+    published = grown_mask(time, [star], **options)
+    assert np.array_equal(grown_mask(time, [star], **options, timing_error_sigmas=sigmas), published)
+
+
 @pytest.mark.parametrize("bad", [{"period": 0.0}, {"period": math.nan}, {"duration": -1.0}, {"epoch": math.inf}])
 def test_an_impossible_ephemeris_is_refused(bad):
     with pytest.raises(ValueError, match="need a finite period"):

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from small_shards import example, write_split
 
 from trainyard.transit.normalize import central, normalize_flux, normalize_image, normalize_shard
-from trainyard.transit.schema import IMAGE_FEATURES
+from trainyard.transit.schema import NORMALIZED_IMAGES
 from trainyard.transit.settings import NormalizeSettings, StatisticsSettings
 from trainyard.transit.statistics import MAD_TO_STD, reduce_samples, sample_shard
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
@@ -117,7 +117,7 @@ def test_an_image_loses_median_and_scale():
 
 def test_the_train_split_has_median_0_and_robust_sigma_1_per_feature(tmp_path):
     _, norm = normalized(tmp_path, [example(target, number) for target in (1, 2, 3) for number in range(3)])
-    for feature in IMAGE_FEATURES:
+    for feature in NORMALIZED_IMAGES:
         pixels = images(norm, f"{feature}_stdnorm")
         assert np.median(pixels) == pytest.approx(0, abs=1e-6)
         assert mad_std(pixels) == pytest.approx(1, abs=1e-5)
@@ -129,7 +129,7 @@ def test_everything_of_the_raw_example_is_kept(tmp_path):
         before, after = decode_example(raw), decode_example(record)
         has_images = "diff_img" in before
         added = {"flux_norm", "flux_norm_scale"}
-        added |= {f"{feature}_stdnorm" for feature in IMAGE_FEATURES} if has_images else set()
+        added |= {f"{feature}_stdnorm" for feature in NORMALIZED_IMAGES} if has_images else set()
         assert set(after) - set(before) == added
         for name, value in before.items():
             np.testing.assert_array_equal(after[name], value)

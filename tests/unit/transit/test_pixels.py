@@ -156,7 +156,6 @@ def test_target_is_placed_by_the_coordinates_of_the_aperture(tmp_path):
     time, flux = pixel_series(n=3)
     path = write_tpf(tmp_path / "a_tp.fits", time, flux, aperture_wcs=image_wcs(7.25, 3.0))
     with PixelFile.open(path) as pixels:
-        assert pixels.wcs_source == "aperture"
         assert pixels.target_position(RA, DEC) == pytest.approx((7.25, 3.0), abs=1e-9)
         assert pixels.target_position(np.nan, DEC) == pytest.approx((7.25, 3.0), abs=1e-9)
         # Two pixels north: with axes rotated by 30 degrees that is 2 sin 30 right and 2 cos 30 up.
@@ -168,14 +167,13 @@ def test_coordinates_of_the_pixel_table_serve_where_the_aperture_has_none(tmp_pa
     time, flux = pixel_series(n=3)
     cards = column_wcs(7.25, 3.0, table_column=3)
     with PixelFile.open(write_tpf(tmp_path / "a_tp.fits", time, flux, table_cards=cards)) as pixels:
-        assert pixels.wcs_source == "pixels"
         assert pixels.target_position(RA, DEC) == pytest.approx((7.25, 3.0), abs=1e-9)
 
 
 def test_without_coordinates_the_target_is_in_the_middle_and_the_file_says_so(tmp_path):
     time, flux = pixel_series(n=3, ny=13, nx=10)
     with PixelFile.open(write_tpf(tmp_path / "a_tp.fits", time, flux)) as pixels:
-        assert pixels.wcs_source == "centre"
+        assert pixels.wcs is None
         assert pixels.target_position(RA, DEC) == (4.5, 6.0)
 
 

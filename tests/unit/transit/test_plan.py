@@ -21,11 +21,12 @@ from trainyard.yard.files import read_json
 STARS = range(1, 41)
 
 
-def catalogue(tces, files=None, *, listed=(), rejected=(), lost=()):
+def catalogue(tces, files=None, *, listed=(), rejected=(), unmasked=(), lost=()):
     rows = len(tces) + len(listed) + len(rejected)
     if files is None:
         files = [make_file(star) for star in sorted({tce.target_id for tce in tces} | set(listed))]
-    return Catalogue(TceTable(tuple(tces), tuple(listed), rows, tuple(rejected)), ArchiveIndex(tuple(files), lost))
+    table = TceTable(tuple(tces), tuple(listed), rows, tuple(rejected), tuple(unmasked))
+    return Catalogue(table, ArchiveIndex(tuple(files), lost))
 
 
 def planned(*args, plan=None, split=None, time_reference=None, **kwargs):
@@ -98,6 +99,43 @@ def test_false_positives_and_brown_dwarfs_stay_with_their_star_for_the_masks():
     (star,) = planned(tces).stars
     assert [tce.disposition for tce in star.star.tces] == ["KP", "FP", "BD", "UNK"]
     assert star.stratum == "KP"
+
+
+def no_duration(uid="7-9-S1", **row):
+    return dataclasses.replace(make_tce(uid, **row), duration_hours=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("row", "masked"),
+    [
+        ({"period": 2.0}, True),  # its dips are those of the planet
+        ({"period": 2.0, "epoch": 1503.0}, True),
+        ({"period": 4.0}, True),
+        ({"period": 1.0}, False),  # half of them lie in between
+        ({"period": 3.3}, False),
+        ({"period": 2.0, "epoch": 1501.5}, False),
+        ({"period": float("nan")}, False),
+        ({"period": 0.0}, False),
+        ({"period": float("inf")}, False),
+        ({"period": 3.3, "disposition": "NTP"}, False),
+    ],
+)
+def test_a_rejected_row_goes_with_its_star_unless_another_row_masks_its_dips(row, masked):
+    (star,) = planned([make_tce("7-1-S1", period=2.0, epoch=1501.0)], unmasked=[no_duration(**row)]).stars
+    assert [tce.uid for tce in star.star.tces if not tce.can_be_masked] == ["7-9-S1"] * (not masked)
+    assert star.stratum == "KP"
+
+
+def test_rejected_rows_build_no_star_of_their_own_and_respect_what_is_kept():
+    rows = [no_duration("8-1-S1"), no_duration("7-2-S1", disposition="FP", period=3.3)]
+    (star,) = planned([make_tce("7-1-S1")], unmasked=rows, plan={"keep_tce_disps": ["KP"]}).stars
+    assert [tce.uid for tce in star.star.tces] == ["7-1-S1"]
+
+
+def test_a_star_that_is_listed_as_quiet_and_as_having_a_signal_is_not_quiet():
+    (star,) = planned([], listed=[9], unmasked=[no_duration("9-1-S1")]).stars
+    assert [tce.uid for tce in star.star.tces] == ["9-1-S1"]
+    assert star.stratum == "NONE"
 
 
 def test_rows_are_kept_by_disposition_and_stars_by_their_rows():

@@ -10,12 +10,14 @@ from training_set import TrainingSet, write_training_set
 
 from trainyard.transit import plots
 from trainyard.transit.curves import CURVES
-from trainyard.transit.plotting import figure, runs
+from trainyard.transit.plotting import runs
 from trainyard.transit.train import plots as train_plots
 from trainyard.transit.train.metrics import METRICS
+from trainyard.yard import waterfall
 from trainyard.yard.errors import InputError
 from trainyard.yard.examples import decode_example, decode_tensor
 from trainyard.yard.files import write_json
+from trainyard.yard.plotting import figure
 from trainyard.yard.tfrecord import read_records
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -40,9 +42,11 @@ def curves(tmp_path_factory):
         "all_dispositions": event,
         "true_in_transit": event,
         "oot_centres": [1.0],
+        "quality_bitmask": 17087,
     }
     rows = [{**row, "target_id": i, "sector": 1, "it_centres": [3.0] if i % 2 else []} for i in range(4)]
     rows.append({**row, "target_id": 9, "sector": 2, "good": np.zeros(300, bool), "it_centres": [3.0]})
+    rows.insert(1, {"target_id": 10, "sector": 1, "quality_bitmask": 17087})  # its curve was not kept
     CURVES.write(path, CURVES.table(rows))
     return path
 
@@ -96,6 +100,7 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(plots, "figure", keeping)
     monkeypatch.setattr(train_plots, "figure", keeping)
+    monkeypatch.setattr(waterfall, "figure", keeping)
     return kept
 
 
@@ -106,7 +111,7 @@ def test_every_figure_is_a_png_with_the_same_bytes_each_time(name, tmp_path, req
         "windows": lambda out: plots.example_windows(get("made").shards["train"], out, count=3),
         "masks": lambda out: plots.light_curve_masks([get("curves")], out, count=2),
         "balance": lambda out: plots.class_balance(get("made").examples, out),
-        "rejections": lambda out: plots.rejections(get("ledgers"), out),
+        "rejections": lambda out: waterfall.rejections(get("ledgers"), out),
         "history": lambda out: train_plots.training_history(get("history"), out),
         "scores": lambda out: train_plots.score_histograms(get("predictions")[0], out),
         "roc": lambda out: train_plots.roc_and_precision_recall(get("predictions"), out),
@@ -160,29 +165,11 @@ def test_nothing_to_show_is_said_in_the_figure(made, tmp_path, drawn):
     empty = write_training_set(tmp_path, {"train": (0,)})
     plots.example_windows(empty.shards["train"], tmp_path / "a.png")
     plots.light_curve_masks([], tmp_path / "b.png")
-    plots.rejections([], tmp_path / "c.png")
+    waterfall.rejections([], tmp_path / "c.png")
     plots.class_balance(empty.examples, tmp_path / "d.png")
     for drawing in drawn[:3]:
         (axes,) = drawing.get_axes()
         assert axes.texts
-
-
-def test_a_waterfall_ends_at_what_was_kept(ledgers):
-    totals = plots._summed(ledgers)["window"]
-    steps = plots._waterfall(totals)
-    assert steps[0] == ("expected", 0, 100)
-    assert steps[1] == ("edge", 88, 100)
-    assert steps[-2] == ("3 other reasons", 60, 66)
-    assert steps[-1] == ("kept", 0, 60)
-    assert len(steps) == 1 + 12 + 1 + 1
-
-
-@pytest.mark.parametrize("content", ['{"kinds": {"a": 1}}', "{}", "[]", "no json"])
-def test_a_file_that_is_no_ledger_is_named(content, tmp_path):
-    (tmp_path / "x.json").write_text(content)
-    with pytest.raises(InputError, match=r"x\.json"):
-        plots.rejections([tmp_path / "x.json"], tmp_path / "out.png")
-    assert not (tmp_path / "out.png").exists()
 
 
 @pytest.mark.parametrize("content", ["", "epoch,loss\n1,2\n", "epoch,best\n1,0\n", "epoch,best\n1,x\n"])

@@ -17,7 +17,9 @@ from trainyard.yard.examples import decode_example, decode_tensor
 TIME = 1412.3449704478298
 FLUX = np.linspace(0.99, 1.01, 100, dtype=np.float32)
 POINTS = Resampled(FLUX, np.ones_like(FLUX), (FLUX < 0.995).astype(np.float32), np.full_like(FLUX, 3.5))
-IMAGES = WindowImages(*(np.full((33, 33), k, dtype=np.float32) for k in range(4)), target_pos=(16, 9))
+IMAGES = WindowImages(
+    *(np.full((33, 33), k, dtype=np.float32) for k in range(4)), target_pos=(16, 9), camera_pixels=np.array([4, 9])
+)
 
 
 def make_example(images=IMAGES, **row):
@@ -25,6 +27,7 @@ def make_example(images=IMAGES, **row):
         uid=f"7-1-S1_t_{TIME!r}",
         tce_uid="7-1-S1",
         tce_uids=("7-1-S1", "7-1-S1-13"),
+        coincident_tce_uids=("7-2-S1",),
         event_id="7-1-S1",
         sector=17,
         label=1,
@@ -51,6 +54,7 @@ def test_a_record_holds_the_published_features():
         image = decode_tensor(record[name][0])
         assert (image.shape, image.dtype, float(image.max())) == ((33, 33), np.float32, k)
     assert list(record["target_pos"]) == [16, 9]
+    assert list(record["camera_pixels"]) == [4, 9]
     assert record["tce_depth"] == [810.0]
     assert list(record["numberOfPlanets"]) == [2]
     assert record["matched_object"] == [b"TOI-1"]
@@ -71,7 +75,7 @@ def test_types_of_features_do_not_depend_on_their_values():
 def test_an_example_without_images_says_so_and_has_none():
     record = decode_example(example_bytes(make_example(images=None)))
     assert list(record["has_images"]) == [0]
-    assert not [name for name in record if name.endswith("_img") or name == "target_pos"]
+    assert not [name for name in record if name.endswith("_img") or name in ("target_pos", "camera_pixels")]
 
 
 def test_a_row_of_the_table_agrees_with_the_record_and_keeps_full_precision():
@@ -80,7 +84,7 @@ def test_a_row_of_the_table_agrees_with_the_record_and_keeps_full_precision():
     (read,) = EXAMPLES.table([row]).to_pylist()
     assert (read["example_i"], read["uid"], read["time"]) == (5, example.uid, TIME)
     assert float(read["uid"].split("_t_")[1]) == read["time"]
-    assert read["tce_uids"] == "7-1-S1;7-1-S1-13"
+    assert (read["tce_uids"], read["coincident_tce_uids"]) == ("7-1-S1;7-1-S1-13", "7-2-S1")
     assert (read["label"], read["transit_example"], read["origin"], read["has_images"]) == (1, 1, "own", True)
     assert (read["duration_hours"], read["tce_period"]) == (3.0, 4.630879134159551)
     assert read["in_transit_fraction"] == pytest.approx(POINTS.in_transit.mean())

@@ -49,6 +49,15 @@ def test_dips_that_only_another_period_tells_of_are_left_and_not_free():
     assert np.array_equal(flux[~free], curve.flux[~free])
 
 
+def test_events_whose_times_are_uncertain_are_removed_as_far_as_their_masks_reach():
+    tce = make_tce(period=1.0, hours=2.0, errors=(1e-4, 5e-3))
+    _, masks, flux, free = removed(tce, noise=0.0)
+    wider = masks.all_dispositions().sum()
+    assert wider > removed(make_tce(period=1.0, hours=2.0))[1].all_dispositions().sum()
+    assert free.all()
+    assert np.allclose(flux, 1)
+
+
 def test_an_event_that_is_seen_once_or_twice_cannot_be_removed():
     """A profile of one event is the window itself; what is left would be quieter than any light curve."""
     tce = make_tce(period=7.0)

@@ -4,55 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from itertools import pairwise
-from typing import ClassVar
 
 import numpy as np
 import pytest
+from built_sectors import ALONE, IMAGES, NO_SPARES, Built
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_stars import CADENCE, DEPTH, START, dips, make_curve, make_file, make_tce, mid_times
+from synthetic_stars import CADENCE, DEPTH, START, dips, make_curve, make_tce, mid_times
 
-from trainyard.transit.events import cluster
-from trainyard.transit.images import WindowImages
 from trainyard.transit.reasons import Reason
-from trainyard.transit.sector import Sector
-from trainyard.transit.settings import BuildSettings, PlanSettings
-from trainyard.transit.star import OWN, RESIDUAL, SPARE, SectorBuilder
-from trainyard.yard.ledger import Ledger
-
-IMAGES = WindowImages(*(np.zeros((33, 33), dtype=np.float32) for _ in range(4)), target_pos=(16, 16))
-NO_SPARES = {"negatives": {"spare_per_sector": 0}}
-ALONE = {"negatives": {"spare_per_sector": 0, "per_in_transit": 0}}
-
-
-class Built:
-    """What a sector has come to."""
-
-    def __init__(self, tces, *, curve=None, images_of=None, plan=None, number=1, **options):
-        plan, options = PlanSettings(**(plan or {})), BuildSettings(**options)
-        events = cluster(tces, plan)
-        self.curve = curve if curve is not None else make_curve(tces)
-        flux = self.curve.flux / np.median(self.curve.flux)
-        self.sector = Sector(make_file(sector=number), self.curve, flux, events, options)
-        self.ledger = Ledger("transit", Reason)
-        builder = SectorBuilder(self.sector, images_of or (lambda *_: None), plan, options, self.ledger)
-        self.examples = builder.examples(events)
-        self.tally = builder.tally
-        self.ledger.check()
-
-    @property
-    def in_transit(self):
-        return [example for example in self.examples if example.transit_example]
-
-    def negatives(self, origin=OWN):
-        return [e for e in self.examples if not e.transit_example and e.origin == origin]
-
-    def times(self, examples=None):
-        return [example.window.centre for example in (self.in_transit if examples is None else examples)]
-
-    def rejected(self, kind="event"):
-        return Counter(row["reason"] for row in self.ledger.rejections if row["kind"] == kind)
+from trainyard.transit.star import OWN
 
 
 def whole(curve, tce, time):
@@ -142,87 +103,18 @@ def test_a_run_says_nothing_of_sectors_it_did_not_search():
     assert built.tally.predicted == set()
 
 
-def test_negatives_keep_away_from_every_event_of_the_star():
-    tces = [
-        make_tce("7-1-S1", period=4.0, hours=2.4, tce_maxmes=9.0, tce_maxmesd=-1.7),
-        make_tce("7-2-S9", run="9", sectors=(9,), disposition="FP", period=5.3, epoch=START + 3.1, hours=4.0),
-        make_tce("7-3-S1", disposition="UNK", period=11.0, epoch=START + 4.4, hours=3.0),
-    ]
-    built = Built(tces)
-    assert built.negatives()
-    assert built.negatives(SPARE)
-    events = [
-        (time, tce.duration_hours / 24)
-        for tce, offset in [(tces[0], 0), (tces[0], -1.7), (tces[1], 0), (tces[2], 0)]
-        for time in np.array(mid_times(tce, START - 9, START + 30)) + offset
-    ]
-    for example in built.negatives() + built.negatives(SPARE):
-        own = example.window.duration
-        for time, other in events:
-            assert abs(example.window.centre - time) > 1.5 * other + 2.5 * own
-
-
-def test_negatives_do_not_overlap_each_other():
-    tces = [make_tce("7-1-S1", period=3.0), make_tce("7-2-S1", period=4.4, epoch=START + 0.3)]
-    built = Built(tces)
-    windows = sorted((e.window.centre, e.window.duration) for e in built.negatives() + built.negatives(SPARE))
-    assert len(windows) > 5
-    for (one, first), (two, second) in pairwise(windows):
-        assert two - one > 2.5 * (first + second)
-
-
-def test_negatives_may_overlap_if_wanted_but_no_two_are_the_same():
-    tces = [make_tce("7-1-S1", period=4.0)]
-    negatives = {"avoid_overlap": False, "per_in_transit": 200, "spare_per_sector": 300}
-    built = Built(tces, negatives=negatives)
-    assert built.ledger.rejected("negative") == 0
-    assert len(built.negatives()) == 200 * len(built.in_transit)
-    assert len({example.uid for example in built.examples}) == len(built.examples)
-
-
-def test_a_crowded_star_lacks_negatives_and_says_so():
-    """A period of a day and two hours of transit leave hardly any place that is far from all events."""
-    built = Built([make_tce(period=0.5, hours=2.0)])
-    assert built.negatives() == built.negatives(SPARE) == []
-    assert built.rejected("negative") == {Reason.OOT_EXHAUSTED: 1}
-    assert built.ledger.rejected("negative", Reason.OOT_EXHAUSTED) == len(built.in_transit) > 20
-    detail = next(row["detail"] for row in built.ledger.rejections if row["kind"] == "negative")
-    assert detail == f"sector 1: room for 0 of {len(built.in_transit)}; 0% of its cadences are far enough from events"
-
-
-def test_weak_secondaries_starve_negatives_at_the_published_threshold_only():
-    tce = make_tce(period=1.0, hours=2.0, tce_maxmes=3.0, tce_maxmesd=0.5)
-    published = Built([tce], masks={"weak_sec_mask_maxmes_thr": 0.0})
-    assert published.negatives() == []
-    assert len(Built([tce]).negatives()) > 5
-
-
-@pytest.mark.parametrize(("ratio", "number"), [(0.0, 0), (0.5, 3), (1.0, 6), (2.0, 12)])
-def test_the_quota_of_negatives_is_per_in_transit_window(ratio, number):
-    built = Built([make_tce(hours=1.2)], negatives={"per_in_transit": ratio, "spare_per_sector": 0})
-    assert len(built.in_transit) == 6
-    assert (built.ledger.expected("negative"), len(built.negatives())) == (number, number)
-
-
-def test_without_in_transit_windows_there_are_no_negatives_but_spare_ones():
-    built = Built([make_tce(disposition="UNK")])
-    assert {example.origin for example in built.examples} == {SPARE}
-    assert built.ledger.expected("negative") == 0
-
-
-def test_quiet_stars_give_spare_negatives():
-    built = Built([], negatives={"spare_per_sector": 4, "spare_durations_hours": [1.5, 3.0]})
-    assert len(built.negatives(SPARE)) == 4
-    for example in built.examples:
-        assert example.tce_uid == example.event_id == "7-0-S1"
-        assert example.uid == f"7-0-S1_t_{example.window.centre!r}"
-        assert (example.label, example.scalars["disposition"], example.scalars["target_id"]) == (0, "NONE", 7)
-        assert example.window.duration * 24 in (1.5, 3.0)
-
-
-def test_spare_negatives_take_the_durations_of_the_stars_own_events():
-    built = Built([make_tce(hours=1.7, period=5.0)])
-    assert {round(example.window.duration * 24, 9) for example in built.negatives(SPARE)} == {1.7}
+def test_two_planets_at_once_are_one_example_and_one_rejected_mid_time():
+    one = make_tce("7-1-S1", period=3.0, disposition="EB")
+    two = make_tce("7-2-S1", period=3.7, epoch=START + 1.01)
+    built = Built([one, two], **ALONE)
+    shared = [example for example in built.in_transit if example.coincident_tce_uids]
+    assert [(e.tce_uids, e.coincident_tce_uids) for e in shared] == [(("7-1-S1",), ("7-2-S1",))]
+    assert all(len(example.tce_uids) == 1 for example in built.in_transit)
+    predicted = sum(len(mid_times(tce, START, START + 12)) for tce in (one, two))
+    assert built.ledger.expected("event") == predicted
+    (twin,) = [row for row in built.ledger.rejections if row["kind"] == "event"]
+    assert (twin["item"], twin["reason"]) == (f"7-2-S1_t_{two.epoch!r}", Reason.SAME_EVENT)
+    assert built.ledger.kept("event") == predicted - 1
 
 
 def test_negative_dispositions_keep_away_from_positive_events():
@@ -311,55 +203,6 @@ def test_an_event_whose_images_are_missing_was_predicted_but_not_emitted():
     assert built.examples == []
     assert built.tally.predicted == {"7-1-S1"}
     assert built.tally.emitted == set()
-
-
-class TestResidual:
-    """Negatives of a star that has no quiet time, cut where its events were."""
-
-    TCE = make_tce(period=0.5, hours=2.0)
-    OPTIONS: ClassVar = {"negatives": {"residual": True, "spare_per_sector": 0}}
-
-    @pytest.fixture
-    def built(self):
-        curve = make_curve([self.TCE], noise=5e-4)
-        return Built([self.TCE], curve=curve, images_of=lambda *_: IMAGES, **self.OPTIONS)
-
-    def test_they_fill_the_quota_as_far_as_there_is_room(self, built):
-        residual = built.negatives(RESIDUAL)
-        assert len(residual) > 5
-        assert built.ledger.kept("negative") == len(residual)
-        assert {(e.label, e.tce_uid) for e in residual} == {(0, "7-1-S1")}
-
-    def test_no_dip_is_left_in_them(self, built):
-        for example in built.negatives(RESIDUAL):
-            assert np.abs(example.points.flux - 1).max() < 2e-3
-            assert not example.points.in_transit.any()
-
-    def test_they_have_no_images_because_the_pixels_still_show_the_event(self, built):
-        assert all(example.images is None for example in built.negatives(RESIDUAL))
-        assert all(example.images is IMAGES for example in built.in_transit)
-
-    def test_where_images_are_required_there_are_none(self):
-        built = Built([self.TCE], images_of=lambda *_: IMAGES, images={"images": "require"}, **self.OPTIONS)
-        assert built.in_transit
-        assert built.negatives(RESIDUAL) == []
-
-    def test_no_window_holds_an_event_that_could_not_be_removed(self):
-        long = make_tce("7-2-S1", period=20.0, epoch=START + 6, hours=5.0)
-        built = Built([self.TCE, long], curve=make_curve([self.TCE, long]), **self.OPTIONS)
-        residual = built.negatives(RESIDUAL)
-        assert residual
-        for example in residual:
-            reach = 1.5 * 5 / 24 + 2.5 * example.window.duration
-            assert abs(example.window.centre - (START + 6)) > reach
-            assert np.abs(example.points.flux - 1).max() < 1e-6
-
-    def test_no_two_examples_are_the_same_even_with_overlap(self):
-        negatives = {"residual": True, "avoid_overlap": False, "per_in_transit": 200, "spare_per_sector": 50}
-        built = Built([make_tce(period=0.9, hours=2.0)], negatives=negatives)
-        assert built.negatives()
-        assert built.negatives(RESIDUAL)
-        assert len({example.uid for example in built.examples}) == len(built.examples)
 
 
 def as_text(examples):

@@ -59,8 +59,44 @@ def test_a_binary_whose_secondary_nobody_searched_is_masked_at_phase_one_half():
     both = mids(tce) + mids(tce, tce.period / 2)
     assert covers(masks_of(tce).all_dispositions(), both, 1.5 * 0.1)
     assert len(masks_of(tce).dips()) == 2
+    assert masks_of(tce, unlisted_secondaries=False).all_dispositions().sum() < len(TIME) * 0.2
     searched = make_tce(disposition="EB", tce_maxmes=3.0, tce_maxmesd=0.9)
     assert covers(masks_of(searched).all_dispositions(), mids(searched), 1.5 * 0.1)
+
+
+@pytest.mark.parametrize(("mes", "offset"), [(0.0, 0.0), (-1.0, 0.0), (-1.0, -1.0), (0.0, 0.9), (9.0, float("nan"))])
+def test_a_secondary_that_the_table_calls_missing_by_a_number_was_not_searched(mes, offset):
+    tce = make_tce(disposition="EB", tce_maxmes=mes, tce_maxmesd=offset)
+    assert covers(masks_of(tce).all_dispositions(), mids(tce) + mids(tce, tce.period / 2), 1.5 * 0.1)
+
+
+def test_masks_that_keep_windows_away_know_the_errors_of_an_ephemeris():
+    tce = make_tce(errors=(1e-3, 1e-2))  # the sector begins with the epoch, so that its six events are zero to five
+    error = np.hypot(1e-2, 1e-3 * np.rint((TIME - tce.epoch) / tce.period))
+    distance = np.abs(TIME[:, None] - np.array(mids(tce))).min(axis=1)
+    masks, published = masks_of(tce), masks_of(tce, timing_error_sigmas=0)
+    for of, margin in (
+        (lambda m: m.all_dispositions(), 0.0),
+        (lambda m: m.positive(), 0.0),
+        (lambda m: m.forbids_negatives(0.25), 0.25 + TWO_MINUTES),
+        (lambda m: m.forbids_negative_dispositions(0.25), 0.25 + TWO_MINUTES),
+    ):
+        assert np.array_equal(of(masks), distance <= 0.15 + margin + 3 * error)
+        assert covers(of(published), mids(tce), 0.15 + margin)
+    assert np.array_equal(masks.true_in_transit(), published.true_in_transit())
+    assert np.array_equal(masks.detrending(), published.detrending())
+
+
+def test_an_event_has_drifted_where_none_of_its_runs_knows_its_time():
+    rough = make_tce("7-1-S9", run="9", sectors=(9,), epoch=START - 799, errors=(1e-4, 1e-3))  # 400 periods ago
+    exact = make_tce("7-1-S1-9", run="1-9", sectors=None, errors=(1e-6, 1e-3))
+    unknown = make_tce("7-2-S9", run="9", sectors=(9,), period=3.3)
+    assert masks_of(rough).drifted(0.25)
+    assert not masks_of(rough).drifted(0.5)
+    assert not masks_of(rough, exact).drifted(0.25)
+    assert not masks_of(unknown).drifted(0.25)
+    other = make_tce("7-2-S1", period=3.3, errors=(1e-6, 1e-3))
+    assert masks_of(other, rough).drifted(0.25)
 
 
 @pytest.mark.parametrize(

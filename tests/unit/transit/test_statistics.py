@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from small_shards import example, write_split
 
-from trainyard.transit.schema import IMAGE_FEATURES
+from trainyard.transit.images import frame_images
+from trainyard.transit.schema import NORMALIZED_IMAGES
 from trainyard.transit.settings import StatisticsSettings
 from trainyard.transit.statistics import MAD_TO_STD, choose, describe, reduce_samples, sample_shard
 from trainyard.yard.errors import IntegrityError, LeakageError
-from trainyard.yard.examples import decode_example, decode_tensor
+from trainyard.yard.examples import decode_example, decode_tensor, encode_example, encode_tensor
 from trainyard.yard.receipts import write_receipt
 from trainyard.yard.tfrecord import read_records
 
 NATIVE, ALL = StatisticsSettings(), StatisticsSettings(pixels="all")
 STARS = {1: "train", 2: "train", 3: "train", 4: "val", 5: "test"}
-OUTPUTS = ["train_stats.json", "train_stats.npy", *(f"train_set_{feature}_stats.npy" for feature in IMAGE_FEATURES)]
+OUTPUTS = ["train_stats.json", "train_stats.npy", *(f"train_set_{feature}_stats.npy" for feature in NORMALIZED_IMAGES)]
 
 
 def build(folder, examples, *, settings=NATIVE, shard_of=lambda target: 0, num_shards=1, backwards=False):
@@ -46,7 +47,7 @@ def test_statistics_equal_numpy_on_the_pooled_sample(tmp_path):
     sample = tmp_path / "sample.npz"
     assert sample_shard(files["train"], files["examples"], settings=ALL, out=sample) == 9
     stats = reduce_samples([sample], out_dir=tmp_path, settings=ALL)["features"]
-    for feature in IMAGE_FEATURES:
+    for feature in NORMALIZED_IMAGES:
         pixels = np.stack([decode_tensor(decode_example(r)[feature][0]) for r in read_records(files["train"])])
         pixels = pixels.astype(np.float64)
         median = np.median(pixels)
@@ -88,15 +89,40 @@ def test_native_takes_every_camera_pixel_once(tmp_path):
     (record,) = read_records(files["train"])
     image = decode_tensor(decode_example(record)["diff_img"][0])
     with np.load(tmp_path / "sample.npz") as sample:
-        assert sample["diff_img"].shape == (1, 121)
+        assert sample["diff_img"].shape == (121,)
         assert len(np.unique(sample["diff_img"])) == 121
-        np.testing.assert_array_equal(sample["diff_img"][0].reshape(11, 11), image[1::3, 1::3])
+        np.testing.assert_array_equal(sample["diff_img"].reshape(11, 11), image[1::3, 1::3])
+
+
+def test_native_leaves_out_copies_of_the_edge_and_what_fills_holes(tmp_path):
+    """A stamp of 7 x 7 pixels with a hole has 48 of its own, whatever the size of the image."""
+    stamp = np.random.default_rng(0).normal(500, 50, (7, 7))
+    stamp[3, 2] = np.nan
+    images = frame_images(np.stack([stamp] * 3), (3.0, 3.0), size=(11, 11), factor=(3, 3), center_target=False)
+    row, record = example(1, 0)
+    features = decode_example(record)
+    features |= {name: encode_tensor(getattr(images, name)) for name in NORMALIZED_IMAGES}
+    features["camera_pixels"] = images.camera_pixels
+    files = write_split(tmp_path, [(row, encode_example(features))], STARS)
+    sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
+    with np.load(tmp_path / "sample.npz") as sample:
+        for name in NORMALIZED_IMAGES:
+            assert np.array_equal(np.sort(sample[name]), np.sort(stamp[np.isfinite(stamp)].astype(np.float32)))
+
+
+def test_records_that_do_not_tell_their_camera_pixels_are_refused(tmp_path):
+    row, record = example(1, 0)
+    features = decode_example(record)
+    del features["camera_pixels"]
+    files = write_split(tmp_path, [(row, encode_example(features))], STARS)
+    with pytest.raises(IntegrityError, match="has no camera_pixels"):
+        sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
 
 
 def test_native_and_all_agree_on_whole_blocks(tmp_path):
     native = json.loads((build(tmp_path / "a", some_examples(1)) / "train_stats.json").read_text())
     pooled = json.loads((build(tmp_path / "b", some_examples(1), settings=ALL) / "train_stats.json").read_text())
-    for feature in IMAGE_FEATURES:
+    for feature in NORMALIZED_IMAGES:
         a, b = native["features"][feature], pooled["features"][feature]
         assert 9 * a["total_pixels"] == b["total_pixels"]
         assert a["mean"] == pytest.approx(b["mean"])
@@ -157,7 +183,7 @@ def test_the_published_files_are_read_back_as_dicts(tmp_path):
     stats = build(tmp_path, some_examples(1))
     numbers = json.loads((stats / "train_stats.json").read_text())["features"]
     assert np.load(stats / "train_stats.npy", allow_pickle=True).item() == numbers
-    for feature in IMAGE_FEATURES:
+    for feature in NORMALIZED_IMAGES:
         found = np.load(stats / f"train_set_{feature}_stats.npy", allow_pickle=True).item()
         assert found == numbers[feature]
         assert set(found) == {"mean", "std", "std_mad", "median", "total_pixels"}

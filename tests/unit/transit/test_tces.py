@@ -161,6 +161,27 @@ def test_a_row_that_cannot_be_used_is_rejected_alone(read, values, reason):
     assert detail
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"tce_duration": "2508"}, True),
+        ({"tce_duration": ""}, True),
+        ({"tce_period": "0"}, True),  # a single transit
+        ({"sector_run": "20-14"}, True),
+        ({"tce_time0bk": ""}, False),
+        ({"target_id": ""}, False),
+        ({"label": "NONE", "sector_run": "20-14"}, False),
+        ({}, False),
+    ],
+)
+def test_a_rejected_row_that_knows_of_a_dip_is_remembered(read, values, told):
+    table = read(*numbered(2), GOOD | values)
+    assert [tce.uid for tce in table.unmasked] == [GOOD["uid"]] * told
+    assert all(tce.sector_run in ("1-13", "") for tce in table.unmasked)
+    assert not any(tce.can_be_masked for tce in table.unmasked)
+    assert all(tce.can_be_masked for tce in table.tces)
+
+
 def test_a_rejected_row_without_id_is_named_by_its_place(read):
     row = {name: value for name, value in GOOD.items() if name != "uid"}
     ((item, _, _),) = read(row, row | {"tce_period": ""}).rejected

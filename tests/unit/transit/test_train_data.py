@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from training_set import PIXELS, TrainingSet, flux_of, write_selection, write_training_set
 
-from trainyard.transit.settings import TrainSettings
 from trainyard.transit.train.inputs import Inputs, read_inputs
 from trainyard.transit.train.members import find_members
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.yard.errors import ConfigError, InputError, IntegrityError
 from trainyard.yard.receipts import write_receipt
 
@@ -50,6 +50,25 @@ def test_a_selection_keeps_its_examples_and_no_other(tmp_path, made):
     assert uids(members) == [row["uid"] for row in made.rows if row["label"] == 1]
     labels = np.concatenate([label.numpy() for _, label in training_batches(members, FLUX, SETTINGS, epoch=1)])
     assert labels.tolist() == [[1.0]] * 7
+
+
+def test_members_without_images_can_be_left_out(tmp_path, made, members):
+    imaged = members.with_images()
+    assert uids(imaged) == imaged.rows["uid"].to_pylist() == [row["uid"] for row in made.rows if row["has_images"]]
+    selection = write_selection(tmp_path / "selection.parquet", made, lambda row: row["label"] == 1)
+    some = find_members(made.shards["train"], made.examples, split="train", selection=selection).with_images()
+    assert uids(some) == [row["uid"] for row in made.rows if row["has_images"] and row["label"] == 1]
+    assert members.has_images and len(members) == 16, "what was found stays as it was"
+
+
+def test_a_shard_whose_members_all_lack_images_is_not_read(tmp_path):
+    made = write_training_set(tmp_path, {"train": (3, 6)}, images=lambda i: i > 4)
+    members = find_members(made.shards["train"], made.examples, split="train").with_images()
+    assert members.shards == (made.shards["train"][1],)
+    assert len(members) == 1
+    nothing = write_training_set(tmp_path / "none", {"train": (3,), "val": (0,)}, images=lambda i: False)
+    for split in ("train", "val"):
+        assert len(find_members(nothing.shards[split], nothing.examples, split=split).with_images()) == 0
 
 
 def test_a_shard_without_members_is_not_read(tmp_path, made):
@@ -130,8 +149,8 @@ def test_a_set_without_images_drops_the_image_inputs(members):
 
 
 def test_a_feature_that_no_example_carries_is_named(members):
-    with pytest.raises(InputError, match="no example carries n_eff"):
-        read_inputs(members.shards, ["flux_norm", "n_eff"], with_images=False)
+    with pytest.raises(InputError, match="no example carries flux_quality"):
+        read_inputs(members.shards, ["flux_norm", "flux_quality"], with_images=False)
 
 
 def test_time_reversal_turns_some_windows_and_nothing_else(made, members):

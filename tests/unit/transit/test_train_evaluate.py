@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from training_set import TrainingSet, flux_of, write_training_set
+from training_set import TrainingSet, flux_of, write_selection, write_training_set
 
-from trainyard.transit.settings import TrainSettings
 from trainyard.transit.train.evaluate import evaluate, shuffled_labels
 from trainyard.transit.train.inputs import Inputs
 from trainyard.transit.train.members import find_members
@@ -21,6 +20,7 @@ from trainyard.transit.train.metrics import (
     score_metrics,
     shuffled_auc_sigma,
 )
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.receipts import write_receipt
 
@@ -117,7 +117,7 @@ def evaluated(tmp_path_factory, made):
         Inputs(("flux_norm",), 100, ("target_img",), (9, 9)), TrainSettings(conv_blocks=1, convs_per_block=1)
     )
     save_model(network, out / "model.keras")
-    evaluate(out / "model.keras", made.shards, made.examples, None, out)
+    evaluate(out / "model.keras", made.shards, made.examples, None, out, missing_images="zero")
     return out, network
 
 
@@ -131,7 +131,8 @@ def test_predictions_stand_in_the_order_of_the_records(evaluated, made):
     wanted = [row for row in made.rows if row["split"] == "train"]
     rows = read(out / "preds_train.csv")
     assert list(rows[0]) == [
-        *("uid", "target_id", "tce_uid", "disposition", "time", "label", "pred_label", "pred_prob", "tw_flag")
+        *("uid", "target_id", "tce_uid", "disposition", "time", "label", "pred_label", "pred_prob", "tw_flag"),
+        "selected",
     ]
     assert [row["uid"] for row in rows] == [row["uid"] for row in wanted]
     assert [int(row["tw_flag"]) for row in rows] == [row["transit_example"] for row in wanted]
@@ -151,6 +152,66 @@ def test_metrics_are_those_of_the_predictions(evaluated):
     label, score = ([float(row[name]) for row in predictions] for name in ("label", "pred_prob"))
     for name, value in score_metrics(label, score).items():
         assert float(rows["test"][name] or "nan") == pytest.approx(value, rel=1e-5, nan_ok=True)
+
+
+def test_without_a_selection_all_examples_are_the_only_scope(evaluated):
+    out, _ = evaluated
+    for name in ("res_eval.csv", "eval_by_star.csv", "eval_by_disposition.csv"):
+        assert {row["scope"] for row in read(out / name)} == {"all"}
+    assert {row["selected"] for row in read(out / "preds_train.csv")} == {"1"}
+
+
+class TestScopes:
+    """A model trained on a balanced selection is scored on all that there is, and on the selection beside it."""
+
+    @pytest.fixture(scope="class")
+    def scored(self, evaluated, made, tmp_path_factory):
+        out = tmp_path_factory.mktemp("scopes")
+        selection = write_selection(
+            out / "selection.parquet", made, lambda row: row["label"] == 1 or row["time"] < 1003
+        )
+        model = evaluated[0] / "model.keras"
+        evaluate(model, made.shards, made.examples, selection, out, missing_images="zero")
+        return out
+
+    def test_every_example_has_a_prediction_and_says_whether_it_was_selected(self, scored, evaluated, made):
+        for split in ("train", "val", "test"):
+            rows, alone = read(scored / f"preds_{split}.csv"), read(evaluated[0] / f"preds_{split}.csv")
+            assert [row | {"selected": "1"} for row in rows] == alone
+            wanted = [row for row in made.rows if row["split"] == split]
+            assert [row["selected"] for row in rows] == [
+                str(int(row["label"] == 1 or row["time"] < 1003)) for row in wanted
+            ]
+
+    def test_both_scopes_have_their_own_metrics(self, scored):
+        rows = {(row["split"], row["scope"]): row for row in read(scored / "res_eval.csv")}
+        assert list(rows) == [(split, scope) for split in ("train", "val", "test") for scope in ("all", "selection")]
+        predictions = read(scored / "preds_test.csv")
+        for scope, members in (("all", predictions), ("selection", [p for p in predictions if p["selected"] == "1"])):
+            label, score = ([float(row[name]) for row in members] for name in ("label", "pred_prob"))
+            for name, value in score_metrics(label, score).items():
+                assert float(rows["test", scope][name] or "nan") == pytest.approx(value, rel=1e-5, nan_ok=True)
+        assert int(rows["test", "selection"]["n"]) < int(rows["test", "all"]["n"])
+
+    def test_groups_add_up_to_the_scope(self, scored):
+        total = {(row["split"], row["scope"]): int(row["n"]) for row in read(scored / "res_eval.csv")}
+        for name in ("eval_by_star.csv", "eval_by_disposition.csv"):
+            for (split, scope), n in total.items():
+                rows = [row for row in read(scored / name) if (row["split"], row["scope"]) == (split, scope)]
+                assert sum(int(row["n"]) for row in rows) == n
+
+    def test_examples_without_the_images_that_the_network_needs_are_left_out_and_counted(
+        self, evaluated, made, tmp_path
+    ):
+        selection = write_selection(tmp_path / "selection.parquet", made, lambda row: row["label"] == 1)
+        evaluate(evaluated[0] / "model.keras", made.shards, made.examples, selection, tmp_path)
+        rows = {(row["split"], row["scope"]): row for row in read(tmp_path / "res_eval.csv")}
+        imaged = [row for row in made.rows if row["split"] == "train" and row["has_images"]]
+        assert [row["uid"] for row in read(tmp_path / "preds_train.csv")] == [row["uid"] for row in imaged]
+        assert (rows["train", "all"]["n"], rows["train", "all"]["left_out_without_images"]) == ("10", "10")
+        # Odd records have label 1, even ones have images.
+        selected = rows["train", "selection"]
+        assert (selected["n"], selected["left_out_without_images"]) == ("0", "10")
 
 
 def test_an_empty_split_has_a_row_without_values(evaluated):
@@ -179,17 +240,18 @@ def test_every_star_counts_the_same_in_the_macro_average(evaluated):
 
 def test_evaluating_again_gives_the_same_bytes(evaluated, made, tmp_path):
     out, _ = evaluated
-    evaluate(out / "model.keras", made.shards, made.examples, None, tmp_path)
+    evaluate(out / "model.keras", made.shards, made.examples, None, tmp_path, missing_images="zero")
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (out / path.name).read_bytes()
 
 
 def test_shuffled_labels_are_a_permutation_fixed_by_the_uids(made):
     members = find_members(made.shards["train"], made.examples, split="train")
-    shuffled = shuffled_labels(members)
-    assert sorted(shuffled) == sorted(members.labels)
-    assert np.array_equal(shuffled, shuffled_labels(members))
-    assert not np.array_equal(shuffled, members.labels)
+    uids, labels = members.rows["uid"].to_pylist(), members.labels
+    shuffled = shuffled_labels(uids, labels)
+    assert sorted(shuffled) == sorted(labels)
+    assert np.array_equal(shuffled, shuffled_labels(uids, labels))
+    assert not np.array_equal(shuffled, labels)
 
 
 def test_a_file_that_is_no_model_is_named(made, tmp_path):

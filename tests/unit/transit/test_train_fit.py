@@ -3,14 +3,15 @@ from __future__ import annotations
 import csv
 import json
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from training_set import TrainingSet, write_selection, write_training_set
 
-from trainyard.transit.settings import TrainSettings
 from trainyard.transit.train.inputs import Inputs
 from trainyard.transit.train.members import find_members
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.transit.train.stopping import Monitor, best_epoch, choose_monitor, should_stop
 from trainyard.yard.errors import ConfigError, InputError, IntegrityError, LeakageError
 
@@ -62,6 +63,39 @@ def test_a_run_leaves_its_results_and_nothing_else(trained):
     rows = list(csv.DictReader((trained / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [int(row["epoch"]) for row in rows if row["best"] == "1"] == [report["best_epoch"]]
+
+
+class TestMissingImages:
+    """Six of ten examples carry images; what lacks them must not be known by that."""
+
+    COUNTS: ClassVar = {"train": (20,), "val": (10,)}
+
+    def train(self, folder, *, images=lambda i: i % 10 < 6, **changes):
+        made = write_training_set(folder / "set", self.COUNTS, images=images)
+        train(made.shards, made.examples, None, folder / "out", SETTINGS.model_copy(update={"epochs": 1} | changes))
+        return json.loads((folder / "out" / "train.json").read_text())
+
+    def test_examples_without_images_are_left_out_and_counted(self, tmp_path):
+        report = self.train(tmp_path)
+        assert report["examples"] == {"train": 12, "val": 6}
+        assert report["left_out"] == {"without_images": {"train": 8, "val": 4}}
+
+    def test_they_stay_where_the_settings_say_so(self, tmp_path):
+        report = self.train(tmp_path, missing_images="zero")
+        assert report["examples"] == {"train": 20, "val": 10}
+        assert report["left_out"] == {"without_images": {"train": 0, "val": 0}}
+
+    def test_they_stay_where_the_network_needs_no_images(self, tmp_path):
+        report = self.train(tmp_path, features=["flux_norm"])
+        assert (report["examples"], report["inputs"]) == ({"train": 20, "val": 10}, ["flux_norm"])
+
+    def test_they_stay_where_the_set_has_no_images_at_all(self, tmp_path):
+        report = self.train(tmp_path, images=lambda i: False)
+        assert (report["examples"], report["inputs"]) == ({"train": 20, "val": 10}, ["flux_norm"])
+
+    def test_where_nothing_is_left_the_key_is_named(self, tmp_path):
+        with pytest.raises(InputError, match=r"only label 1 after selection.*missing_images"):
+            self.train(tmp_path, images=lambda i: i == 1)
 
 
 def test_a_plain_dip_is_learned(trained):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import training_set  # noqa: F401  (sets the device before TensorFlow starts)
 
-from trainyard.transit.settings import TrainSettings
-from trainyard.transit.train.inputs import POINT_FEATURES, Inputs, split_features
+from trainyard.transit.train.inputs import POINT_INPUTS, Inputs, split_features
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.yard.errors import ConfigError
 
 pytest.importorskip("tensorflow")
@@ -75,7 +75,7 @@ def test_a_saved_network_has_the_same_bytes_every_time(tmp_path):
     assert len(digests) == 1
 
 
-@pytest.mark.parametrize("name", ["uid", "label", "disposition", "transit_example", "true_it_mask", "t", "tce_depth"])
+@pytest.mark.parametrize("name", ["uid", "label", "disposition", "true_it_mask", "n_eff", "t", "tce_depth", "mag"])
 def test_what_tells_the_label_cannot_be_an_input(name):
     with pytest.raises(ConfigError, match=f"'{name}' cannot be an input"):
         split_features(["flux_norm", name])
@@ -83,7 +83,7 @@ def test_what_tells_the_label_cannot_be_an_input(name):
 
 def test_features_are_sorted_into_windows_and_images():
     assert split_features(["target_img", "flux_norm", "snr_img"]) == (("flux_norm",), ("target_img", "snr_img"))
-    assert split_features(POINT_FEATURES) == (POINT_FEATURES, ())
+    assert split_features(POINT_INPUTS) == (POINT_INPUTS, ())
 
 
 def test_a_feature_named_twice_is_refused():

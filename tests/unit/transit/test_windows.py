@@ -22,6 +22,7 @@ from trainyard.transit.windows import (
     measured_depth_ppm,
     nearest_indices,
     resample,
+    scattered,
 )
 
 WINDOWS = WindowSettings()
@@ -102,7 +103,8 @@ class TestWorkedExample:
         scalars = self.TCE.scalars | {"tce_maxmes": 8.547, "tce_maxmesd": 2.2101738}
         binary = dataclasses.replace(self.TCE, scalars=scalars)
         masks = StarMasks(sector.time, 17, cluster([binary], PlanSettings()), MaskSettings())
-        quiet = sector.quiet_centres(masks.forbids_negatives(sector.half_width(self.DURATION)), self.DURATION)
+        forbidden = masks.forbids_negatives(sector.half_width(self.DURATION))
+        quiet = sector.quiet_centres(sector.time[~forbidden], self.DURATION)
         assert 0.2 < len(quiet) / len(sector.time) <= 0.27
         distances = quiet[:, None] - np.array([binary.epoch, binary.epoch + 2.2101738])
         folded = (distances + binary.period / 2) % binary.period - binary.period / 2
@@ -168,22 +170,32 @@ def test_windows_that_leave_the_data_or_hold_none_are_refused():
     st.sampled_from([0.03, 0.1, 0.2]),
     st.integers(0, 2**32 - 1),
 )
-def test_quiet_centres_are_the_cadences_that_can_be_cut_and_are_not_forbidden(holes, duration, seed):
+def test_quiet_centres_are_the_places_that_can_be_cut(holes, duration, seed):
     time, good = grid(1500, bad=[(first, first + n) for first, n in holes])
     forbidden = np.random.default_rng(seed).random(1500) < 0.5
     some = cutter(time, good)
-    found = some.quiet_centres(forbidden, duration)
-    at = range(0, 1500, 7)
-    expected = [t for t in time[at] if isinstance(some.cut(t, duration, in_transit=False), Window)]
-    assert [t for t in found if t in time[at]] == [t for t in expected if not forbidden[np.searchsorted(time, t)]]
+    places = scattered(time, np.random.default_rng(seed))[~forbidden][::7]
+    found = some.quiet_centres(places, duration)
+    assert list(found) == [t for t in places if isinstance(some.cut(t, duration, in_transit=False), Window)]
 
 
 def test_windows_with_a_marked_cadence_are_found():
     time, good = grid()
     marked = np.zeros(len(time), dtype=bool)
     marked[3000] = True
-    found = cutter(time, good).windows_with(marked, DAYS)
-    assert np.array_equal(found, np.abs(time - time[3000]) <= 2.5 * DAYS)
+    places = scattered(time, np.random.default_rng(0))
+    found = cutter(time, good).windows_with(marked, places, DAYS)
+    assert np.array_equal(found, np.abs(places - time[3000]) <= 2.5 * DAYS)
+
+
+def test_one_place_lies_next_to_each_cadence_anywhere_within_it():
+    time, _ = grid()
+    places = scattered(time, np.random.default_rng(0))
+    phase = (places - time) / CADENCE
+    assert (np.abs(phase) <= 0.5).all()
+    assert np.histogram(phase, bins=10, range=(-0.5, 0.5))[0] == pytest.approx(720, abs=5 * np.sqrt(720))
+    assert np.array_equal(places, scattered(time, np.random.default_rng(0)))
+    assert list(scattered(time[:1], np.random.default_rng(0))) == [time[0]]
 
 
 @settings(max_examples=50)

@@ -282,9 +282,8 @@ def test_the_commands_do_the_same(small_store, out, tmp_path, capsys):
         for label in ("0001-0003", "0002-0003", "0003-0003"):
             arguments = ["--store", str(small_store.folder), "--split", split, "--part", label]
             voxel_export_part.main([*arguments, "--settings", of, "--out", str(tmp_path)])
-    manifests = [str(part.manifest(tmp_path)) for part in parts(settings())]
     arguments = ["--store", str(small_store.folder), "--domains", str(domains(small_store))]
-    voxel_write_meta.main([*arguments, "--manifests", *manifests, "--out", str(tmp_path)])
+    voxel_write_meta.main([*arguments, "--settings", of, "--out", str(tmp_path)])
     assert tree(tmp_path) == tree(out)
     told = capsys.readouterr().out.splitlines()
     assert told[0].endswith("part_0001-0003.json: 2 batch files, 2,967,836 bytes")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+# The configuration imports this package for its settings, so nothing heavy may be imported here.
 # TensorFlow reads these while it is imported. What the user has set stays.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Without this TensorFlow takes the whole memory of a GPU that other rules may be using.

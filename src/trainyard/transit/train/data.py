@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainyard.transit.settings import TrainSettings
 from trainyard.transit.train.inputs import Inputs
 from trainyard.transit.train.members import Members
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.yard.errors import IntegrityError
 from trainyard.yard.identity import generator, keyed_hash
 
@@ -100,7 +100,7 @@ def _records(members: Members, order: Any, *, interleaved: int) -> tf.data.Datas
 
 def _parser(inputs: Inputs, *, uid: bool = False) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
     spec: dict[str, Any] = {name: tf.io.FixedLenFeature([inputs.n_points], tf.float32) for name in inputs.points}
-    # A missing image parses as zeros: after normalization zero is the median of the train split, a neutral image.
+    # With `missing_images: zero` a missing image parses as zeros, after normalization the median of the train split.
     blank = tf.io.serialize_tensor(tf.zeros(inputs.image_shape, tf.float32)).numpy()
     spec |= {name: tf.io.FixedLenFeature([], tf.string, default_value=blank) for name in inputs.images}
     target = "uid" if uid else "label"

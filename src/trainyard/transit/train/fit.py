@@ -13,19 +13,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainyard.transit.settings import TrainSettings
 from trainyard.transit.train.data import ordered_batches, record_errors, training_batches
-from trainyard.transit.train.inputs import Inputs, read_inputs
+from trainyard.transit.train.inputs import Inputs, read_inputs, split_features
 from trainyard.transit.train.members import Members, find_members
 from trainyard.transit.train.metrics import METRICS
 from trainyard.transit.train.model import build_model
 from trainyard.transit.train.runtime import make_reproducible
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.transit.train.stopping import Monitor, best_epoch, choose_monitor, should_stop
 from trainyard.transit.train.storage import Progress, load_progress, save_model, save_progress
 from trainyard.yard.errors import ConfigError, InputError, IntegrityError, LeakageError
 from trainyard.yard.files import atomic_open, write_json, write_text
 from trainyard.yard.receipts import read_receipt
 
+_SPLITS = ("train", "val")
 THRESHOLDS = 1000
 """Thresholds of the areas that are watched during training; the evaluation computes exact ones."""
 
@@ -59,8 +60,9 @@ def train(
         IntegrityError: Shards, receipts and tables disagree, a record is damaged, or the loss is not finite.
         LeakageError: A star is in both splits.
     """
-    learn = find_members(shards.get("train", ()), examples, split="train", selection=selection)
-    watch = find_members(shards.get("val", ()), examples, split="val", selection=selection)
+    found = [find_members(shards.get(split, ()), examples, split=split, selection=selection) for split in _SPLITS]
+    learn, watch = _usable(found, settings)
+    left_out = {one.split: len(one) - len(used) for one, used in zip(found, (learn, watch), strict=True)}
     _check(learn, watch, settings)
     monitor = choose_monitor(settings.early_stopping_metric, watch.labels, patience=settings.early_stopping_patience)
     inputs = read_inputs(learn.shards, settings.features, with_images=learn.has_images)
@@ -84,7 +86,8 @@ def train(
     save_model(model, out / "model.keras")
     _write_summary(model, out / "model_summary.txt")
     _write_history(progress, best, out / "history.csv")
-    write_json(out / "train.json", _report(model, inputs, learn, watch, monitor=monitor, progress=progress, best=best))
+    report = _report(model, inputs, learn, watch, monitor=monitor, progress=progress, best=best)
+    write_json(out / "train.json", report | {"left_out": {"without_images": left_out}})
     store.unlink(missing_ok=True)
 
 
@@ -130,6 +133,14 @@ def _one_epoch(
     return row
 
 
+def _usable(found: Sequence[Members], settings: TrainSettings) -> Sequence[Members]:
+    """Members that the network may be shown: one that needs images would know the others by what they lack."""
+    _, images = split_features(settings.features)
+    if settings.missing_images == "zero" or not images or not found[0].has_images:
+        return found
+    return [members.with_images() for members in found]
+
+
 def _check(learn: Members, watch: Members, settings: TrainSettings) -> None:
     if set(settings.category_weights or (0, 1)) != {0, 1}:
         raise ConfigError("transit.train.category_weights: give a weight for label 0 and one for label 1, no other")
@@ -138,7 +149,7 @@ def _check(learn: Members, watch: Members, settings: TrainSettings) -> None:
         found = f"only label {labels[0]}" if labels else "no example"
         raise InputError(
             f"the train split has {found} after selection, so there is nothing to learn; build more stars, relax"
-            " transit.train.selection, or set transit.train.enabled to false"
+            " transit.train.selection or missing_images, or set transit.train.enabled to false"
         )
     shared = np.intersect1d(learn.column("target_id"), watch.column("target_id"))
     if shared.size:

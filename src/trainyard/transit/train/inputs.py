@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from trainyard.transit.features import FEATURES, POINTS
 from trainyard.yard.errors import ConfigError, InputError
 from trainyard.yard.examples import decode_example, decode_tensor
+from trainyard.yard.tables import Role
 from trainyard.yard.tfrecord import read_records
 
-POINT_FEATURES = ("flux_norm", "flux", "flux_quality", "n_eff")
+_ALLOWED = [feature for feature in FEATURES if feature.role is Role.FEATURE]
+POINT_INPUTS = tuple(feature.name for feature in _ALLOWED if feature.shape == POINTS)
 """One number per point of the window."""
-
-_NORMALIZED = tuple(f"{name}_stdnorm" for name in ("diff_img", "oot_img", "snr_img"))
-IMAGE_FEATURES = (*_NORMALIZED, "target_img", "diff_img", "oot_img", "snr_img")
+IMAGE_INPUTS = tuple(feature.name for feature in _ALLOWED if feature.kind == "tensor")
 """One float32 image per window, a serialized tensor."""
 
 
@@ -60,7 +61,7 @@ def read_inputs(shards: Sequence[Path], features: Sequence[str], *, with_images:
     if not points and not images:
         raise ConfigError(
             f"transit.train.features: {list(features)} leaves the model without input, because this set has no"
-            f" images; add one of {', '.join(POINT_FEATURES)}"
+            f" images; add one of {', '.join(POINT_INPUTS)}"
         )
     records = chain.from_iterable(read_records(shard) for shard in shards)
     where = f"{shards[0]} and {len(shards) - 1} more shards" if shards else "an empty list of shards"
@@ -82,18 +83,18 @@ def split_features(features: Sequence[str]) -> tuple[tuple[str, ...], tuple[str,
     Raises:
         ConfigError: A name is unknown, stands twice, or tells the label.
     """
-    known = (*POINT_FEATURES, *IMAGE_FEATURES)
+    known = (*POINT_INPUTS, *IMAGE_INPUTS)
     for name in features:
         if name not in known:
             raise ConfigError(
-                f"transit.train.features: {name!r} cannot be an input; identifiers, catalogue values and masks tell the"
-                f" label. Allowed: {', '.join(known)}"
+                f"transit.train.features: {name!r} cannot be an input; identifiers, catalogue values, masks and"
+                f" counts tell the label. Allowed: {', '.join(known)}"
             )
     if len(set(features)) != len(features):
         raise ConfigError(f"transit.train.features: a name stands twice in {list(features)}")
     return (
-        tuple(name for name in features if name in POINT_FEATURES),
-        tuple(name for name in features if name in IMAGE_FEATURES),
+        tuple(name for name in features if name in POINT_INPUTS),
+        tuple(name for name in features if name in IMAGE_INPUTS),
     )
 
 

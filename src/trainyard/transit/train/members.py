@@ -52,6 +52,19 @@ class Members:
         """Whether any member carries images."""
         return bool(len(self) and self.column("has_images").any())
 
+    def with_images(self) -> Members:
+        """The members that carry images."""
+        imaged = np.asarray(self.column("has_images"), dtype=bool)
+        parts = np.split(imaged, np.cumsum([keep.sum() for keep in self.keep])[:-1]) if self.keep else []
+        kept = [(shard, _thinned(keep, part)) for shard, keep, part in zip(self.shards, self.keep, parts, strict=True)]
+        used = [(shard, keep) for shard, keep in kept if keep.any()]
+        return Members(
+            self.split,
+            tuple(shard for shard, _ in used),
+            tuple(keep for _, keep in used),
+            self.rows.filter(pa.array(imaged)),
+        )
+
     def column(self, name: str) -> NDArray[np.generic]:
         """One column of `rows` as an array."""
         return np.asarray(self.rows[name].to_numpy(zero_copy_only=False))
@@ -74,7 +87,7 @@ def find_members(
         IntegrityError: A shard is damaged, or its records and the example table disagree.
     """
     rows = _rows_of_split(examples, split)
-    chosen = _chosen(rows["uid"], selection)
+    chosen = selected(rows["uid"], selection)
     names, starts = _runs(rows["shard"].to_pylist())
     given = {shard.name.removeprefix("norm_"): shard for shard in shards}
     unknown = sorted(set(names) - set(given))
@@ -105,11 +118,19 @@ def _rows_of_split(examples: Sequence[Path], split: str) -> pa.Table:
     return of_split.sort_by([("shard", "ascending"), ("example_i_tfrec", "ascending")])
 
 
-def _chosen(uids: pa.ChunkedArray, selection: Path | None) -> NDArray[np.bool_]:
+def selected(uids: pa.ChunkedArray, selection: Path | None) -> NDArray[np.bool_]:
+    """Which examples a selection holds; without one, all of them."""
     if selection is None:
         return np.ones(len(uids), dtype=bool)
     table = SELECTION.read(selection, columns=["uid", "kept"])
     return np.asarray(pc.is_in(uids, value_set=table["uid"].filter(table["kept"])), dtype=bool)
+
+
+def _thinned(keep: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Flags of the records of a shard, with those members left out that are not wanted."""
+    thinned = keep.copy()
+    thinned[keep] = wanted
+    return thinned
 
 
 def _runs(names: Sequence[str]) -> tuple[list[str], list[int]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from trainyard.transit.settings import TrainSettings
 from trainyard.transit.train.inputs import Inputs, split_features
+from trainyard.transit.train.settings import TrainSettings
 from trainyard.yard.errors import ConfigError
 from trainyard.yard.identity import keyed_hash
 

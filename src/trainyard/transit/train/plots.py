@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from trainyard.transit.plotting import BLUE, GREY, LABEL_COLOURS, RED, SPLIT_COLOURS, SPLIT_LINES, figure, note, panels
+from trainyard.transit.plotting import LABEL_COLOURS
 from trainyard.transit.train.metrics import METRICS, precision_recall_curve, roc_curve, score_metrics
 from trainyard.yard.errors import InputError
+from trainyard.yard.plotting import BLUE, GREY, RED, SPLIT_COLOURS, SPLIT_LINES, figure, note, panels
 
 _BINS = 25
 

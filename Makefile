@@ -17,6 +17,7 @@ demo: $(VENV)/.installed-demo
 	@echo
 	@echo "transit   results/demo/transit/norm/{train,val,test}/, model results/demo/transit/train/model.keras"
 	@echo "voxel     results/demo/voxel/store/, model results/demo/voxel/train/model.safetensors"
+	@echo "splice    results/demo/splice/master/, model results/demo/splice/train/model.ubj"
 	@echo "report    results/demo/report.html"
 
 test: $(VENV)/.installed-test
@@ -38,9 +39,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-demo: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(INSTALL) '.[transit,voxel]'
+	$(INSTALL) '.[transit,voxel,splice]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(INSTALL) '.[transit,voxel,slurm,bench,dev]'
+	$(INSTALL) '.[transit,voxel,splice,slurm,bench,dev]'
 	touch $@

@@ -45,7 +45,9 @@ if "splice" in CONFIG.lines:
 
     include: "rules/splice_plan.smk"
     include: "rules/splice.smk"
+    include: "rules/splice_train_plan.smk"
     include: "rules/splice_train.smk"
+    include: "rules/splice_plots.smk"
     include: "rules/splice_demo.smk"
 
 

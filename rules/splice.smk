@@ -90,6 +90,7 @@ rule splice_score_batch:
     params:
         genes=splice_score_selection,
         settings=SPLICE.model.model_dump_json(include=SPLICE_SCORES),
+        contents=splice_model_contents,
         code=CODE["splice_score_batch"],
     shell:
         "python -m workflow_scripts.splice_score_batch"
@@ -121,6 +122,33 @@ rule splice_offset_gate:
         "python -m workflow_scripts.splice_offset_gate"
         ' --reference "$(dirname {input.reference:q})" --index {input.indexes:q} --min-share {params.share}'
         " --out {output:q} > {log:q} 2>&1"
+
+
+rule splice_export_scores:
+    """Scores of all genes for other programs, and the manifest that vouches for the files."""
+    input:
+        reference="<results>/splice/reference/reference.json",
+        indexes=splice_pool_indexes,
+    output:
+        "<results>/splice/export/{format}.json",
+    log:
+        "<logs>/splice_export_scores/{format}.log",
+    benchmark:
+        "<benchmarks>/splice_export_scores/{format}.tsv"
+    wildcard_constraints:
+        format="|".join(SPLICE_FORMATS),
+    conda:
+        "../envs/splice.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        floor=splice_export_floor,
+        code=CODE["splice_export_scores"],
+    shell:
+        "python -m workflow_scripts.splice_export_scores"
+        ' --reference "$(dirname {input.reference:q})" --index {input.indexes:q} --format {wildcards.format}'
+        ' {params.floor} --out "$(dirname {output:q})" > {log:q} 2>&1'
 
 
 rule splice_pool_errors:
@@ -178,7 +206,8 @@ rule splice_rank:
 rule splice_positions_batch:
     """Truth and call of every base of the genes of a batch, and the record of the base model."""
     input:
-        gate="<results>/splice/check/offset.json",
+        # The gate lets pass or stops; what it has measured shapes no row.
+        gate=ancient("<results>/splice/check/offset.json"),
         reference="<results>/splice/reference/reference.json",
         ranking="<results>/splice/plan/ranking.parquet",
         indexes=splice_indexes,
@@ -267,12 +296,13 @@ rule splice_split:
         genes=SPLICE_GENES,
         held_out=SPLICE.model.held_out_contigs,
         trained_on=SPLICE.model.trained_on_contigs,
+        empty="" if SPLICE.train.enabled else "--may-be-empty",
         code=CODE["splice_split"],
     shell:
         "python -m workflow_scripts.splice_split"
         ' --genes "$(dirname {input.reference:q})"/genes.parquet --ranking {input.ranking:q} --n-genes {params.genes}'
         " --settings {params.settings:q} --held-out {params.held_out:q} --trained-on {params.trained_on:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " {params.empty} --out {output:q} > {log:q} 2>&1"
 
 
 rule splice_assemble:

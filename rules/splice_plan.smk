@@ -3,8 +3,9 @@
 import json
 import shlex
 
-from trainyard.splice.catalogue import batches, gene_limits
+from trainyard.splice.catalogue import batches, gene_limits, model_files
 from trainyard.splice.catalogue import placed as splice_placed
+from trainyard.splice.catalogue import refuse_missing as splice_refuse_missing
 from trainyard.splice.naming import batch_label
 from trainyard.splice.settings import ERROR_RANKED
 from trainyard.splice.train.learners import model_file
@@ -20,6 +21,8 @@ SPLICE_STAGES = [
     "splice_features_batch",
     "splice_assemble",
 ]
+# Formats in which scores can be exported; each has a switch in the settings.
+SPLICE_FORMATS = ["parquet", "bedgraph", "bigwig"]
 # Settings of the selection that shape the pool and its order; the number of genes only cuts it.
 SPLICE_ORDER = {
     "policy",
@@ -119,10 +122,22 @@ def splice_contents(wildcards):
     )
 
 
+def splice_model_contents(wildcards):
+    """Stands for the contents of weights, and of scores that come from elsewhere."""
+    return contents_digest(model_files(SPLICE.model), STATE / "cache")
+
+
 def splice_gene_file(wildcards):
     """Stands for the contents of the gene file."""
     file = SPLICE.selection.gene_file
     return contents_digest([file], STATE / "cache") if file else ""
+
+
+def splice_export_floor(wildcards):
+    """Least score in tracks, as an option; the table has all."""
+    if wildcards.format == "parquet":
+        return ""
+    return f"--floor {SPLICE.export.track_floor}"
 
 
 def splice_raw(path):
@@ -133,31 +148,49 @@ def splice_raw(path):
 def splice_dataset(wildcards):
     """The finished dataset of the splice line, and the check that vouches for it."""
     folder = f"{RESULTS}/splice"
-    exports = {"bedgraph": SPLICE.export.bedgraph, "bigwig": SPLICE.export.bigwig}
+    parts = [f"{folder}/master/part-{batch}.parquet" for batch in SPLICE_BATCHES]
     return [
         f"{folder}/master/manifest.json",
+        f"{folder}/master/gene_manifest.csv",
+        *(name for part in parts for name in (part, f"{part}.receipt.json")),
+        f"{folder}/full_splice_performance.tsv",
         f"{folder}/check/check.json",
-        *(f"{folder}/export/{name}.json" for name, wanted in exports.items() if wanted),
+        *(
+            f"{folder}/export/{name}.json"
+            for name in SPLICE_FORMATS
+            if getattr(SPLICE.export, name)
+        ),
     ]
 
 
 def splice_targets(wildcards):
     """Everything of the splice line: dataset, trained model, report."""
-    folder = f"{RESULTS}/splice/train"
+    folder = f"{RESULTS}/splice"
     targets = splice_dataset(wildcards)
+    targets += [f"{folder}/report/{name}.png" for name in SPLICE_FIGURES]
     if SPLICE.train.enabled:
-        targets += [f"{folder}/metrics.json"]
+        targets += [f"{folder}/train/metrics.json"]
         if SPLICE.train.probes or SPLICE.train.ablations:
-            targets += [f"{folder}/probes.json"]
+            targets += [f"{folder}/train/probes.json"]
+        targets += [
+            f"{folder}/report/{name}.png"
+            for name in SPLICE_MODEL_TABLES
+            if name != "ablations" or SPLICE.train.ablations
+        ]
     return targets
 
 
 LINES["splice"] = splice_targets
 
-# Settings that shape the dataset, for its manifest.
-SPLICE_SHAPING = {"inputs", "model", "selection", "labels", "sampling", "features"}
+# Settings that shape the dataset as a whole, for its manifest and its check.
+SPLICE_SHAPING = {
+    "inputs": {"min_motif_share"},
+    **dict.fromkeys(["selection", "labels", "sampling", "features"], True),
+}
 
 with errors_for_people():
+    if workflow.is_main_process:
+        splice_refuse_missing(CONFIG.splice)
     SPLICE = splice_placed(CONFIG.splice, demo=Path(RESULTS, "demo", "splice"))
     SPLICE_RANKED = SPLICE.selection.policy in ERROR_RANKED
     SPLICE_GENES, SPLICE_SCORED = gene_limits(
@@ -168,18 +201,6 @@ with errors_for_people():
 
     SPLICE_MODEL = model_file(SPLICE.train.model)
 
-# Settings of training that shape the model; the others shape its evaluation.
-SPLICE_FITTED = {
-    "model",
-    "parameters",
-    "target",
-    "families",
-    "external_memory_rows",
-    "rounds",
-    "early_stopping_rounds",
-    "threads",
-    "seed",
-}
 splice_analysis = [
     f"<results>/splice/analysis/splice_{name}_{{batch}}.parquet"
     for name in ("positions_enhanced", "errors")

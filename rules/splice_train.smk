@@ -34,6 +34,7 @@ rule splice_train:
         model=f"<results>/splice/train/{SPLICE_MODEL}",
         card="<results>/splice/train/model_card.json",
         features="<results>/splice/train/feature_manifest.csv",
+        history="<results>/splice/train/history.csv",
     log:
         "<logs>/splice_train.log",
     benchmark:
@@ -47,8 +48,9 @@ rule splice_train:
     params:
         settings=SPLICE.train.model_dump_json(include=SPLICE_FITTED),
         code=CODE["splice_train"],
+    # Threads that wait for one another spin by default; on a busy machine that takes ten times as long.
     shell:
-        "python -m workflow_scripts.splice_train"
+        "OMP_WAIT_POLICY=PASSIVE python -m workflow_scripts.splice_train"
         ' --master "$(dirname {input.manifest:q})" --splits {input.split:q} --pruned {input.pruned:q}'
         ' --settings {params.settings:q} --out "$(dirname {output.model:q})" > {log:q} 2>&1'
 
@@ -60,6 +62,8 @@ rule splice_evaluate:
         split="<results>/splice/split/split.parquet",
         model=f"<results>/splice/train/{SPLICE_MODEL}",
         card="<results>/splice/train/model_card.json",
+        reference="<results>/splice/reference/reference.json",
+        indexes=splice_pool_indexes,
     output:
         metrics="<results>/splice/train/metrics.json",
         delta=report(
@@ -77,6 +81,7 @@ rule splice_evaluate:
                     "topk.csv",
                     "calibration.csv",
                     "feature_importance_all.csv",
+                    "full_positions.csv",
                 ],
             ),
             category="Splice",
@@ -95,11 +100,13 @@ rule splice_evaluate:
         mem_mb=16000,
         runtime=120,
     params:
-        settings=SPLICE.train.model_dump_json(exclude={"enabled"}),
+        settings=SPLICE.train.model_dump_json(include={*SPLICE_FITTED, *SPLICE_JUDGED}),
+        baseline=splice_baseline,
         code=CODE["splice_evaluate"],
     shell:
-        "python -m workflow_scripts.splice_evaluate"
+        "OMP_WAIT_POLICY=PASSIVE python -m workflow_scripts.splice_evaluate"
         ' --master "$(dirname {input.manifest:q})" --splits {input.split:q} --model "$(dirname {input.model:q})"'
+        ' --reference "$(dirname {input.reference:q})" --scores "$(dirname {input.indexes[0]:q})"'
         ' --settings {params.settings:q} --out "$(dirname {output.metrics:q})" > {log:q} 2>&1'
 
 
@@ -110,7 +117,13 @@ rule splice_probe:
         split="<results>/splice/split/split.parquet",
         pruned="<results>/splice/train/pruned_features.json",
     output:
-        "<results>/splice/train/probes.json",
+        probes="<results>/splice/train/probes.json",
+        ablations=report(
+            "<results>/splice/train/ablations.csv",
+            category="Splice",
+            subcategory="Model",
+            caption="../docs/captions/splice_ablations.rst",
+        ),
     log:
         "<logs>/splice_probe.log",
     conda:
@@ -120,9 +133,9 @@ rule splice_probe:
         mem_mb=16000,
         runtime=240,
     params:
-        settings=SPLICE.train.model_dump_json(exclude={"enabled"}),
+        settings=SPLICE.train.model_dump_json(include={*SPLICE_FITTED, *SPLICE_PROBED}),
         code=CODE["splice_probe"],
     shell:
-        "python -m workflow_scripts.splice_probe"
+        "OMP_WAIT_POLICY=PASSIVE python -m workflow_scripts.splice_probe"
         ' --master "$(dirname {input.manifest:q})" --splits {input.split:q} --pruned {input.pruned:q}'
-        ' --settings {params.settings:q} --out "$(dirname {output:q})" > {log:q} 2>&1'
+        ' --settings {params.settings:q} --out "$(dirname {output.probes:q})" > {log:q} 2>&1'

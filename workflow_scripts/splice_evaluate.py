@@ -38,8 +38,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     for remark in report["remarks"]:
         print(remark)
-    for site_type, found in report["delta"].items():
-        print(f"{args.out}: {site_type}: {told(found['delta_auprc'])} in AUPRC, {told(found['delta_f1'])} in F1 at 0.5")
+    whole_genes = (report["full_positions"] or {"delta": {}})["delta"]
+    for rows, deltas in (("rows of test", report["delta"]), ("every position of some genes", whole_genes)):
+        for site_type, found in deltas.items():
+            print(f"{rows}, {site_type}: AUPRC {told(found['delta_auprc'])}; F1 at 0.5 {told(found['delta_f1'])}")
 
 
 def told(delta: dict[str, Any]) -> str:

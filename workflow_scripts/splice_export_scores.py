@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--index", type=Path, nargs="+", required=True, help="score indexes whose genes are written")
     parser.add_argument("--format", choices=("parquet", "bedgraph", "bigwig"), required=True)
     parser.add_argument("--floor", type=float, default=0.001, help="least score in bedGraph and BigWig")
-    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder; <format>.json comes last")
     args = parser.parse_args(argv)
 
     from trainyard.splice.reference import Reference

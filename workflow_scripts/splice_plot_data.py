@@ -10,13 +10,16 @@ from trainyard.yard.command import run
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figure", required=True, choices=["class_balance", "base_scores", "rejections"])
+    figures = ["class_balance", "strata", "base_scores", "outcome_scores", "features", "rejections"]
+    parser.add_argument("--figure", required=True, choices=figures)
     parser.add_argument(
         "--inputs",
         type=Path,
         nargs="+",
         required=True,
-        help="class_balance: gene_manifest.csv and split.parquet; base_scores: parts of master; rejections: ledgers",
+        help="class_balance: gene_manifest.csv and split.parquet; strata: split.parquet and parts of master;"
+        " base_scores and outcome_scores: parts; features: manifest.json and split.parquet; rejections: ledgers of"
+        " reference, plan and batches",
     )
     parser.add_argument("--out", type=Path, required=True, help="PNG")
     args = parser.parse_args(argv)

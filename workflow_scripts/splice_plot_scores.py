@@ -1,4 +1,4 @@
-"""Draw precision and recall, scores, differences, calibration, importance and ablations of the meta-model."""
+"""Draw one figure of the splice meta-model beside the base model."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from trainyard.yard.command import run
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--predictions", type=Path, required=True, help="predictions_test.parquet")
-    parser.add_argument("--delta", type=Path, required=True, help="delta_vs_baseline.csv")
-    parser.add_argument("--calibration", type=Path, required=True, help="calibration.csv")
-    parser.add_argument("--importance", type=Path, required=True, help="feature_importance_all.csv")
-    parser.add_argument("--ablations", type=Path, required=True, help="ablations.csv")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
+    figures = ["history", "precision_recall", "scores", "delta", "top_k", "calibration", "importance", "ablations"]
+    parser.add_argument("--figure", required=True, choices=figures)
+    parser.add_argument(
+        "--input",
+        type=Path,
+        required=True,
+        help="history.csv, predictions_test.parquet (precision_recall, scores), delta_vs_baseline.csv, topk.csv,"
+        " calibration.csv, feature_importance_all.csv or ablations.csv",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="PNG")
     args = parser.parse_args(argv)
 
-    from trainyard.splice.train import plots
+    from trainyard.splice.train.plots import FIGURES
 
-    plots.precision_recall(args.predictions, args.out / "precision_recall.png")
-    plots.score_histograms(args.predictions, args.out / "scores.png")
-    plots.gene_deltas(args.delta, args.out / "delta.png")
-    plots.calibration(args.calibration, args.out / "calibration.png")
-    plots.importance(args.importance, args.out / "importance.png")
-    plots.ablations(args.ablations, args.out / "ablations.png")
+    FIGURES[args.figure](args.input, args.out)
     print(f"{args.out}: drawn")
 
 

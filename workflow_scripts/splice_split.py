@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, help="SpliceSplitSettings as JSON")
     parser.add_argument("--held-out", nargs="*", default=[], help="contigs that the base model never saw")
     parser.add_argument("--trained-on", nargs="*", default=[], help="contigs that the base model saw")
+    parser.add_argument("--may-be-empty", action="store_true", help="nothing is trained: only warn of empty splits")
     parser.add_argument("--out", type=Path, required=True, help="table of splits")
     args = parser.parse_args(argv)
 
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         held_out=args.held_out,
         trained_on=args.trained_on,
         planned=ranking.slice(0, planned_count(len(ranking), args.n_genes)).to_pylist(),
+        may_be_empty=args.may_be_empty,
     )
     print(f"{args.out}: " + ", ".join(f"{n} genes in {split}" for split, n in counts.items()))
 

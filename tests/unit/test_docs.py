@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from enum import StrEnum
@@ -14,13 +15,16 @@ from pydantic import BaseModel
 
 from trainyard import cli
 from trainyard.config import Config, parse_config
+from trainyard.splice import reasons as splice_reasons
+from trainyard.splice.cli import add_commands as add_splice_commands
+from trainyard.splice.settings import SpliceModelSettings
 from trainyard.transit import preflight
 from trainyard.transit import reasons as transit_reasons
 from trainyard.transit.tces import _ALIASES, _REQUIRED, DISPOSITIONS, QUIET
 from trainyard.voxel import reasons as voxel_reasons
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-REASONS = {"transit": transit_reasons.Reason, "voxel": voxel_reasons.Reason}
+REASONS = {"transit": transit_reasons.Reason, "voxel": voxel_reasons.Reason, "splice": splice_reasons.Reason}
 """Closed list of reasons by line; each line has a page and a page of columns."""
 LINE_PAGES = {f"docs/{line}{kind}.md": line for line in REASONS for kind in ("", "-columns")}
 PAGES = ["README.md", "CONTRIBUTING.md", "config/README.md", *LINE_PAGES]
@@ -105,7 +109,7 @@ def test_commands_exist(page: str) -> None:
         if words[:1] == ["trainyard"]:
             cli._parser().parse_args(words[1:])
         if words[:1] == ["snakemake"]:
-            assert {word for word in words if word.startswith(("transit_", "demo_"))} <= rules
+            assert {word for word in words if word.startswith((*(f"{line}_" for line in REASONS), "demo_"))} <= rules
 
 
 @pytest.mark.parametrize(("line", "reasons"), REASONS.items())
@@ -134,6 +138,26 @@ def test_every_disposition_is_explained() -> None:
 
 def test_every_exit_code_is_explained() -> None:
     assert [row[0] for row in table_after("docs/transit.md", "## When it fails")] == ["1", "2", "3", "4", "5"]
+
+
+def test_every_command_of_the_splice_line_is_explained() -> None:
+    rows = table_after("docs/splice.md", "## Maintenance")
+    commands = argparse.ArgumentParser().add_subparsers()
+    add_splice_commands(commands)
+    assert sorted(quoted(row[0])[0] for row in rows) == sorted(commands.choices)
+
+
+def test_every_base_model_and_its_licence_are_named() -> None:
+    rows = table_after("docs/splice.md", "## The base model")
+    backends = SpliceModelSettings.model_fields["backend"].annotation
+    assert {quoted(row[0])[0] for row in rows} == set(get_args(backends))
+    assert all(row[2] for row in rows)
+
+
+def test_what_make_demo_prints_is_a_target_of_the_default_configuration() -> None:
+    printed = re.findall(r"results/demo/(\w+)/", text_of("Makefile"))
+    lines = yaml.safe_load(text_of("config/config.yaml"))["lines"]
+    assert sorted(set(printed)) == sorted(lines) == sorted(REASONS)
 
 
 def test_folders_of_the_layout_are_there() -> None:

@@ -28,6 +28,8 @@ PACKAGES = {
 OWN = {"trainyard", "workflow_scripts"}
 OPTIONAL = {"lightgbm", "pyBigWig"}
 """Used only where a configuration asks for them; an error says how to install them."""
+BEHIND = {"numba"}
+"""Not imported by us, but by a package of pip's part (wotan), for which conda-forge has the better builds."""
 
 
 def locked_versions() -> dict[str, str]:
@@ -93,3 +95,8 @@ def test_environment_has_what_the_rules_of_its_line_import(path: Path) -> None:
     needed = imported_packages(path.stem)
     assert {"numpy", "pyarrow", "pydantic", "tqdm"} <= needed
     assert needed - OPTIONAL - set(dependencies(path)) == set()
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_environment_has_nothing_else(path: Path) -> None:
+    assert set(dependencies(path)) - UNLOCKED - BEHIND - imported_packages(path.stem) == set()

@@ -7,7 +7,7 @@ from pathlib import Path
 from trainyard.splice.genelist import read_gene_file
 from trainyard.splice.naming import batch_label
 from trainyard.splice.reasons import Reason
-from trainyard.splice.settings import ERROR_RANKED, SpliceSettings
+from trainyard.splice.settings import ERROR_RANKED, SpliceModelSettings, SpliceSettings
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import read_json, write_json
 from trainyard.yard.identity import keyed_hash
@@ -58,6 +58,43 @@ def gene_limits(settings: SpliceSettings, *, cache: Path, trust_cache: bool = Fa
     genes = available if selection.n_genes is None else min(available, selection.n_genes)
     pool = available if selection.pool is None else min(available, selection.pool)
     return genes, max(genes, pool) if ranked else genes
+
+
+def model_files(model: SpliceModelSettings) -> list[Path]:
+    """Files that scores come from: weights, and scores that exist.
+
+    Of a score store of another run these are its indexes and its card: what it holds for a key never changes.
+    """
+    source = model.scores
+    if source is None:
+        return list(model.weights)
+    return [*model.weights, *(sorted(source.iterdir()) if source.is_dir() else [source])]
+
+
+def refuse_missing(settings: SpliceSettings) -> None:
+    """Make sure that the files that the user names are there, before anything runs.
+
+    Snakemake does not: where inputs are missing, it takes what an earlier run has made of others.
+
+    Args:
+        settings: The line's settings as the user wrote them.
+
+    Raises:
+        InputError: A file is missing; the message names the key.
+    """
+    inputs, model = settings.inputs, settings.model
+    named = [
+        *((f"inputs.{key}", getattr(inputs, key)) for key in ("fasta", "annotation") if inputs.source == "files"),
+        *(("model.weights", path) for path in model.weights if model.backend != "toy"),
+        ("selection.gene_file", settings.selection.gene_file),
+        ("split.group_table", settings.split.group_table),
+        ("train.baseline", settings.train.baseline if settings.train.enabled else None),
+    ]
+    for key, path in named:
+        if path is not None and not path.is_file():
+            raise InputError(f"{path}: no such file; see splice.{key}")
+    if model.scores is not None and not model.scores.exists():
+        raise InputError(f"{model.scores}: no such file or folder; see splice.model.scores")
 
 
 def batches(genes: int, batch_size: int) -> list[str]:

@@ -114,6 +114,9 @@ def dedup(folder: Path, out: Path, *, genomic: bool = False, allow_partial: bool
         parts = [_write_part(path, target, source, drop.get(_name(path, source))) for path in source.files]
         if source.master:
             _write_manifest(source.master, parts, target, genomic=genomic)
+            record = source.master.folder.parent / naming.PERFORMANCE
+            if record.is_file():  # of whole genes, so no row that goes changes it
+                link_or_copy(record, part / naming.PERFORMANCE)
         left = audit(target, genomic=genomic, allow_partial=True).dropped
         counts = {view: pc.sum(pc.equal(table["view"], view)).as_py() or 0 for view in left}
         report = Report(source.rows, counts, left)

@@ -23,7 +23,7 @@ from trainyard.splice.schema import SITE_TYPES
 from trainyard.splice.scorestore import Scores, ScoreStore
 from trainyard.splice.structure import gene_of
 from trainyard.splice.tracks import STRANDS, open_big_wig
-from trainyard.yard.files import atomic_open, atomic_path
+from trainyard.yard.files import atomic_open, atomic_path, sha256_file, write_json
 from trainyard.yard.tables import Column, Role, TableContract
 
 Format = Literal["parquet", "bedgraph", "bigwig"]
@@ -42,6 +42,7 @@ SCORES = TableContract(
 )
 """Every base of every scored gene; the probability of neither is what the two leave of 1."""
 
+MANIFEST = "{format}.json"
 FLOOR = 0.001
 """Scores below this are left out of tracks."""
 _DIGITS = 4
@@ -51,7 +52,7 @@ _SUFFIX = {"bedgraph": "bedgraph", "bigwig": "bw"}
 def export_scores(
     reference: Reference, store: ScoreStore, out: Path, *, format: Format, floor: float = FLOOR
 ) -> list[Path]:
-    """Write the scores of all genes of a store.
+    """Write the scores of all genes of a store and, last, `<format>.json`, which vouches for the files.
 
     Args:
         reference: Where the genes lie.
@@ -69,13 +70,29 @@ def export_scores(
     """
     genes = _genes(reference, store)
     if format == "parquet":
-        return [_write_table(genes, store, out / "scores.parquet")]
-    contigs = dict(sorted(reference.genome.contigs.items(), key=lambda contig: contig[0].encode()))
-    return [
-        path
-        for strand in STRANDS
-        for path in _write_tracks([g for g in genes if g.strand == strand], strand, contigs, store, out, format, floor)
-    ]
+        files = [_write_table(genes, store, out / "scores.parquet")]
+    else:
+        contigs = dict(sorted(reference.genome.contigs.items(), key=lambda contig: contig[0].encode()))
+        files = [
+            path
+            for strand in STRANDS
+            for path in _write_tracks(
+                [gene for gene in genes if gene.strand == strand], strand, contigs, store, out, format, floor
+            )
+        ]
+    told: dict[str, object] = {
+        "format": format,
+        "reference_id": reference.reference_id,
+        "genes": len(genes),
+        "bases": sum(gene.length for gene in genes),
+        "files": [
+            {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in sorted(files)
+        ],
+    }
+    if format != "parquet":
+        told["floor"] = floor
+    write_json(out / MANIFEST.format(format=format), told)
+    return files
 
 
 def _genes(reference: Reference, store: ScoreStore) -> list[Gene]:

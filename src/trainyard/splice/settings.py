@@ -84,8 +84,8 @@ class SpliceModelSettings(Settings):
     )
     scores: Path | None = Field(
         None,
-        description="For 'scores-import': score store of another run, a table by gene and base (Parquet, CSV, TSV), or a"
-        " folder of bedGraph or BigWig tracks. With another backend: score store of another run, from which scores of"
+        description="For 'scores-import': score store of another run, a table by gene and base (Parquet, CSV, TSV), or"
+        " a folder of bedGraph or BigWig tracks. With another backend: score store of another run, from which scores of"
         " the same model and bases are taken instead of being computed.",
     )
     flank_mode: Literal["n_pad", "genomic"] = Field(
@@ -94,8 +94,8 @@ class SpliceModelSettings(Settings):
     block: int = Field(
         50_000,
         ge=100,
-        description="Positions scored in one piece; a matter of speed and memory: it changes scores by rounding only (1e-6"
-        " at most), and scores that are in the store are not computed again for it.",
+        description="Positions scored in one piece; a matter of speed and memory: it changes scores by rounding only"
+        " (1e-6 at most), and scores that are in the store are not computed again for it.",
     )
     batch_positions: int = Field(
         400_000,
@@ -207,8 +207,10 @@ class SpliceFeatureSettings(Settings):
 class SpliceExportSettings(Settings):
     """What is written besides the dataset."""
 
+    parquet: bool = Field(False, description="Scores as one Parquet table, a row per base.")
     bedgraph: bool = Field(False, description="Scores as bedGraph, one file per strand and site type.")
     bigwig: bool = Field(False, description="Scores as BigWig (needs pyBigWig).")
+    track_floor: float = Field(0.001, ge=0, lt=1, description="Scores below this are left out of bedGraph and BigWig.")
     analysis_tables: bool = Field(True, description="`splice_positions_enhanced`, `splice_errors` per batch.")
     keep_raw: bool = Field(False, description="Keep `batch_NNNNN_raw.parquet` after trimming.")
 
@@ -274,11 +276,18 @@ class SpliceTrainSettings(Settings):
     )
     bootstrap: int = Field(1000, ge=10, description="Resamples of locus clusters for the intervals.")
     ablations: bool = Field(True, description="Also train without each family of features.")
+    ablation_rounds: int = Field(
+        100,
+        ge=1,
+        description="Most trees of the models that are compared there; with fewer than `rounds`, the learning rate is"
+        " raised in proportion.",
+    )
     probes: bool = Field(True, description="Sanity probes: shuffled labels, missingness only.")
     full_check_genes: int = Field(
-        3,
+        20,
         ge=0,
-        description="Test genes of which every position is scored, as a check of figures that rows estimate; 0: none.",
+        description="Test genes, drawn by hash, of which every position is scored: a check of figures that rows only"
+        " estimate. Some 30,000 positions a second; 0: none.",
     )
     seed: int = Field(42, description="Seed of training and bootstrap.")
 

@@ -59,6 +59,7 @@ def assign(
     held_out: Sequence[str],
     trained_on: Sequence[str] = (),
     families: Iterable[tuple[str, str]] = (),
+    may_be_empty: bool = False,
 ) -> pa.Table:
     """Split of every gene, contract SPLIT.
 
@@ -72,6 +73,7 @@ def assign(
         held_out: Contigs that the base model never saw; names are compared without `chr`.
         trained_on: Contigs that it saw, where they are stated.
         families: (gene id, family) of genes that go together; ids with or without version, unknown ones play no part.
+        may_be_empty: Leave every gene out where the rule says so, with a warning.
 
     Raises:
         ConfigError: Contradictory contigs, or a rule that leaves every gene out.
@@ -80,7 +82,9 @@ def assign(
     rows = genes.select(["gene_id", "chrom", "locus_cluster"]).sort_by("gene_id").to_pylist()
     groups = _groups({row["gene_id"]: row["locus_cluster"] for row in rows}, families)
     contigs = {bare_contig(row["chrom"]) for row in rows}
-    by_contig = _splits_by_contig(contigs, settings, held_out=held_out, trained_on=trained_on)
+    by_contig = _splits_by_contig(
+        contigs, settings, held_out=held_out, trained_on=trained_on, may_be_empty=may_be_empty
+    )
     for row in rows:
         row["split_group"] = groups[row["locus_cluster"]]
         split = by_contig.get(bare_contig(row["chrom"]), NONE)
@@ -133,17 +137,27 @@ def check_filled(table: pa.Table, planned: Iterable[str], settings: SpliceSplitS
     Raises:
         ConfigError: Train or test is empty, or val although it has a share; the message says what to change.
     """
-    split = dict(zip(table["gene_id"].to_pylist(), table["split"].to_pylist(), strict=True))
-    chosen = [split[gene] for gene in planned if gene in split]
-    counts = {name: chosen.count(name) for name in (*SPLITS, NONE)}
+    counts = count_splits(table, planned)
     wants_val = bool(settings.val_contigs) if settings.rule == "chromosome" else settings.val > 0
     empty = [name for name in SPLITS if not counts[name] and (name != VAL or wants_val)]
     if empty:
         raise ConfigError(
-            f"splice.split: {' and '.join(empty)} would be empty, with {counts[TRAIN]} of {len(chosen)} genes in train,"
+            f"splice.split: {' and '.join(empty)} would be empty, with {counts[TRAIN]} of {sum(counts.values())} genes in train,"
             f" {counts[VAL]} in val, {counts[TEST]} in test and {counts[NONE]} in none; {_remedy(settings)}"
         )
     return counts
+
+
+def count_splits(table: pa.Table, planned: Iterable[str]) -> dict[str, int]:
+    """Genes of a build by split, `none` included.
+
+    Args:
+        table: Contract SPLIT.
+        planned: Genes of the build.
+    """
+    split = dict(zip(table["gene_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+    chosen = [split[gene] for gene in planned if gene in split]
+    return {name: chosen.count(name) for name in (*SPLITS, NONE)}
 
 
 def write_split(
@@ -154,6 +168,7 @@ def write_split(
     held_out: Sequence[str],
     trained_on: Sequence[str] = (),
     planned: Iterable[str],
+    may_be_empty: bool = False,
 ) -> dict[str, int]:
     """Assign all genes, check that the build fills the splits, and write `split.parquet`.
 
@@ -164,6 +179,7 @@ def write_split(
         held_out: Contigs that the base model never saw.
         trained_on: Contigs that it saw, where they are stated.
         planned: Genes of the build.
+        may_be_empty: Nothing is trained, so splits that no model could be trained or tested with are only warned of.
 
     Returns:
         Genes of the build by split.
@@ -173,8 +189,17 @@ def write_split(
         InputError: The group table cannot be used.
     """
     families = [] if settings.group_table is None else read_families(settings.group_table, genes)
-    table = assign(genes, settings, held_out=held_out, trained_on=trained_on, families=families)
-    counts = check_filled(table, planned, settings)
+    table = assign(
+        genes, settings, held_out=held_out, trained_on=trained_on, families=families, may_be_empty=may_be_empty
+    )
+    genes_of_build = list(planned)
+    counts = count_splits(table, genes_of_build)
+    try:
+        check_filled(table, genes_of_build, settings)
+    except ConfigError as error:
+        if not may_be_empty:
+            raise ConfigError(f"{error}; or set splice.train.enabled to false") from error
+        _log.warning("no model can be trained on this: %s", error)
     SPLIT.write(out, table)
     return counts
 
@@ -213,7 +238,12 @@ def bare_contig(name: str) -> str:
 
 
 def _splits_by_contig(
-    contigs: set[str], settings: SpliceSplitSettings, *, held_out: Sequence[str], trained_on: Sequence[str]
+    contigs: set[str],
+    settings: SpliceSplitSettings,
+    *,
+    held_out: Sequence[str],
+    trained_on: Sequence[str],
+    may_be_empty: bool,
 ) -> Mapping[str, str]:
     """Split of each contig that takes part, by bare name; empty text where a draw decides."""
     if settings.rule == "group":
@@ -224,11 +254,12 @@ def _splits_by_contig(
             raise ConfigError(
                 f"splice.model: contigs {', '.join(both)} are among held_out_contigs and among trained_on_contigs"
             )
-        if not unseen & contigs:
+        if not unseen & contigs and not may_be_empty:
             raise ConfigError(
                 f"splice.split: no gene lies on a contig that the base model never saw; genes lie on {_some(contigs)},"
                 f" splice.model.held_out_contigs has {_some(unseen)}. Name contigs there that the base model was not"
-                " trained on, or split by all genes (splice.split.rule: group), which is too kind to the base model"
+                " trained on, or split by all genes (splice.split.rule: group), which is too kind to the base model, or"
+                " build without training (splice.train.enabled: false)"
             )
         return dict.fromkeys(unseen, "")
     lists = {TRAIN: settings.train_contigs, VAL: settings.val_contigs, TEST: settings.test_contigs}

@@ -24,7 +24,7 @@ def rejections(ledgers: Sequence[Path], out: Path) -> None:
     Raises:
         InputError: A file is missing or is no ledger.
     """
-    steps = {kind: waterfall(counts) for kind, counts in _summed(ledgers).items()}
+    steps = {kind: waterfall(counts) for kind, counts in sum_ledgers(ledgers).items()}
     rows = [len(found) for found in steps.values()] or [2]
     with figure(out, width=10, height=0.6 + sum(0.55 + 0.26 * n for n in rows)) as drawing:
         if not steps:
@@ -32,7 +32,7 @@ def rejections(ledgers: Sequence[Path], out: Path) -> None:
             return
         grid = drawing.subplots(len(steps), 1, squeeze=False, height_ratios=[n + 1.5 for n in rows])[:, 0]
         for axes, (kind, found) in zip(grid, steps.items(), strict=True):
-            _draw(axes, kind, found)
+            draw_steps(axes, kind, found)
 
 
 def waterfall(counts: dict[str, Counter[str]]) -> list[tuple[str, int, int]]:
@@ -53,7 +53,12 @@ def waterfall(counts: dict[str, Counter[str]]) -> list[tuple[str, int, int]]:
     return [*steps, ("kept", 0, counts["totals"]["kept"])]
 
 
-def _summed(ledgers: Sequence[Path]) -> dict[str, dict[str, Counter[str]]]:
+def sum_ledgers(ledgers: Sequence[Path]) -> dict[str, dict[str, Counter[str]]]:
+    """Add up the counts of ledgers, by kind of item, as `waterfall` takes them.
+
+    Raises:
+        InputError: A file is missing or is no ledger.
+    """
     kinds: dict[str, dict[str, Counter[str]]] = {}
     for path in ledgers:
         try:
@@ -66,7 +71,8 @@ def _summed(ledgers: Sequence[Path]) -> dict[str, dict[str, Counter[str]]]:
     return dict(sorted(kinds.items()))
 
 
-def _draw(axes: Any, kind: str, steps: Sequence[tuple[str, int, int]]) -> None:
+def draw_steps(axes: Any, kind: str, steps: Sequence[tuple[str, int, int]]) -> None:
+    """Draw what `waterfall` gave, as bars under the name of a kind."""
     expected = max(1, steps[0][2])
     for place, (name, left, right) in enumerate(steps):
         colour = {"expected": GREY, "kept": GREEN}.get(name, ORANGE)

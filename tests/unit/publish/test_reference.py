@@ -16,6 +16,8 @@ from trainyard.publish.generated import GENERATED, write_generated
 from trainyard.publish.markdown import table
 from trainyard.publish.places import COLUMNS, REFERENCE, SCHEMA
 from trainyard.publish.reference import config_reference, config_schema
+from trainyard.splice.dataset_schema import ROW_COLUMNS, dataset
+from trainyard.splice.settings import SpliceFeatureSettings
 from trainyard.transit.schema import SPLIT_EXAMPLES
 from trainyard.yard.errors import InputError
 from trainyard.yard.settings import Settings
@@ -150,6 +152,18 @@ def test_columns_page_names_every_column_of_the_example_table() -> None:
     section = GENERATED[COLUMNS["transit"]]().split("## `split/aux_tbls/examples_*.parquet`")[1]
     for column in SPLIT_EXAMPLES.columns:
         assert f"| `{column.name}` |" in section
+
+
+def test_columns_page_of_the_splice_line_names_every_column_of_the_dataset_once() -> None:
+    page = GENERATED[COLUMNS["splice"]]()
+    _, rows, rest = page.split("`master/part-*.parquet`\n")
+    features = rest.split("\n## ")[0]
+    for name in dataset(SpliceFeatureSettings()).names:
+        section, other = (rows, features) if name in ROW_COLUMNS else (features, rows)
+        if "mer_" not in name:
+            assert section.count(f"\n| `{name}` |") == 1, name
+            assert f"\n| `{name}` |" not in other, name
+    assert "3mer_" in features
 
 
 @pytest.mark.parametrize("file", COLUMNS.values())

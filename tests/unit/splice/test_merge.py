@@ -10,6 +10,7 @@ import pytest
 from small_build import SmallBuild, built, small_settings
 
 from trainyard.splice.check import check_dataset
+from trainyard.splice.dedup import dedup
 from trainyard.splice.genemanifest import read_gene_manifest
 from trainyard.splice.master import inspect_master, open_master
 from trainyard.splice.merge import merge
@@ -54,6 +55,16 @@ def rewritten(base: Path, folder: Path, **changes: Any) -> Path:
     manifest = read_json(copy / "master" / "manifest.json")
     write_json(copy / "master" / "manifest.json", manifest | changes)
     return copy
+
+
+def test_deduplicated_datasets_merge_like_others(first: Path, second: Path, tmp_path: Path) -> None:
+    dedup(first, tmp_path / "lean", genomic=True)
+    merge([tmp_path / "lean", second], tmp_path / "merged")
+    told, whole = (folder / "full_splice_performance.tsv" for folder in (tmp_path / "merged", tmp_path / "whole"))
+    merge([first, second], tmp_path / "whole")
+    assert told.read_bytes() == whole.read_bytes()
+    lean, other, merged = (inspect_master(folder) for folder in (tmp_path / "lean", second, tmp_path / "merged"))
+    assert sum(p.rows for p in merged.parts) == sum(p.rows for p in (*lean.parts, *other.parts))
 
 
 def test_datasets_of_disjoint_gene_lists_give_what_one_build_gives(

@@ -13,7 +13,7 @@ from small_scores import small_reference, transcript
 from trainyard.splice.scoreexport import SCORES, export_scores, intervals
 from trainyard.splice.scorestore import Entry, ScoreStore, score_key
 from trainyard.yard.errors import EnvironmentFault
-from trainyard.yard.files import sha256_file
+from trainyard.yard.files import read_json, sha256_file
 from workflow_scripts.splice_export_scores import main as export_command
 
 OVERLAPPING = (transcript("A", 101), transcript("B", 301), transcript("C", 201, "-"), transcript("D", 1001))
@@ -83,6 +83,18 @@ def test_bedgraph_tracks_hold_the_best_score_of_each_base_without_overlap(refere
 def test_equal_scores_give_equal_bytes(reference, store, tmp_path, format):
     one, two = (export_scores(reference, store, tmp_path / name, format=format) for name in "ab")
     assert [sha256_file(path) for path in one] == [sha256_file(path) for path in two]
+    assert (tmp_path / "a" / f"{format}.json").read_bytes() == (tmp_path / "b" / f"{format}.json").read_bytes()
+
+
+@pytest.mark.parametrize("format", ["parquet", "bedgraph"])
+def test_the_manifest_vouches_for_the_files_and_comes_last(reference, store, tmp_path, format):
+    files = export_scores(reference, store, tmp_path, format=format)
+    manifest = read_json(tmp_path / f"{format}.json")
+    assert {entry["file"]: (entry["bytes"], entry["sha256"]) for entry in manifest["files"]} == {
+        path.name: (path.stat().st_size, sha256_file(path)) for path in files
+    }
+    assert (manifest["genes"], manifest["bases"]) == (3, 3 * 380)
+    assert max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns).name == f"{format}.json"
 
 
 @settings(deadline=None)

@@ -223,3 +223,14 @@ def test_a_group_table_of_the_settings_is_read(tmp_path):
     with pytest.raises(ConfigError, match="would be empty"):
         write_split(many(60), tmp_path / "split.parquet", settings, held_out=(), planned=["G0000"])
     assert not (tmp_path / "split.parquet").exists()
+
+
+@pytest.mark.parametrize("contigs", [("chr22",), ("chr1", "chr2")])
+def test_a_build_without_training_is_only_warned_of_empty_splits(contigs, tmp_path, caplog):
+    table, out = many(6, contigs=contigs), tmp_path / "split.parquet"
+    counts = write_split(table, out, SpliceSplitSettings(), held_out=HELD_OUT, planned=["G0000"], may_be_empty=True)
+    assert sum(counts.values()) == 1
+    assert set(SPLIT.read(out)["gene_id"].to_pylist()) == set(table["gene_id"].to_pylist())
+    assert "no model can be trained on this: splice.split: " in caplog.text
+    with pytest.raises(ConfigError, match=r"splice\.train\.enabled"):
+        write_split(table, tmp_path / "other.parquet", SpliceSplitSettings(), held_out=HELD_OUT, planned=["G0000"])

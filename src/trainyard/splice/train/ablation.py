@@ -17,7 +17,7 @@ from trainyard.splice.train.data import SplitRows
 from trainyard.splice.train.delta import positives
 from trainyard.splice.train.feed import base_scores, make_feed, site_types
 from trainyard.splice.train.fit import choose_columns, watching
-from trainyard.splice.train.learners import IDENTITY, fit_model, kind_of, predict
+from trainyard.splice.train.learners import IDENTITY, LIGHTGBM, XGBOOST, fit_model, kind_of, predict
 from trainyard.splice.train.metrics import average_precision, curve
 from trainyard.yard.tables import Column, Role, TableContract
 
@@ -30,6 +30,9 @@ _STEPS: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("+ structure", ("structure",)),
 )
 """Families added one after the other."""
+_RATE_NAMES = ("learning_rate", "eta")
+_DEFAULT_RATES = {XGBOOST: 0.05, LIGHTGBM: 0.1}
+"""Learning rates that these models have without a word of the settings."""
 
 ABLATIONS = TableContract(
     "splice_ablations",
@@ -71,8 +74,9 @@ def ablations(data: SplitRows, pruning: Pruning, settings: SpliceTrainSettings, 
     found = [{"name": "base model", "families": "", "n_features": 0, "train_rows": 0}]
     found[0] |= scored(base_scores(rows.donor, rows.acceptor, settings.target))
     keep = data.rows(TRAIN).sample(TRAIN_ROWS, "splice ablations", settings.seed)
+    quick = in_fewer_rounds(settings)
     for name, families in _plans(data, settings) if kind_of(settings.model) != IDENTITY else ():
-        chosen = settings.model_copy(update={"families": list(families)})
+        chosen = quick.model_copy(update={"families": list(families)})
         columns, _ = choose_columns(data, pruning, chosen)
         if not columns:
             continue
@@ -85,6 +89,24 @@ def ablations(data: SplitRows, pruning: Pruning, settings: SpliceTrainSettings, 
         _log.info("%s: %s", name, ", ".join(f"{key} {value}" for key, value in row.items() if key.startswith("auprc")))
         found.append(row)
     return ABLATIONS.table([_beside(row, found) for row in found])
+
+
+def in_fewer_rounds(settings: SpliceTrainSettings) -> SpliceTrainSettings:
+    """Settings of boosted trees with `ablation_rounds` at most, and steps as much longer; of other models the same."""
+    kind, factor = kind_of(settings.model), settings.rounds / settings.ablation_rounds
+    if kind not in (XGBOOST, LIGHTGBM) or factor <= 1:
+        return settings
+    given = settings.parameters
+    name = next((name for name in _RATE_NAMES if name in given), _RATE_NAMES[0])
+    # No step goes beyond the leaf's own optimum, whatever was asked for.
+    step = min(1.0, float(given.get(name, _DEFAULT_RATES[kind])) * factor)
+    return settings.model_copy(
+        update={
+            "parameters": {**given, name: step},
+            "rounds": settings.ablation_rounds,
+            "early_stopping_rounds": max(1, round(settings.early_stopping_rounds / factor)),
+        }
+    )
 
 
 def _plans(data: SplitRows, settings: SpliceTrainSettings) -> Iterator[tuple[str, tuple[Family, ...]]]:

@@ -6,7 +6,7 @@ import difflib
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,34 @@ class Boosted:
         return bytes(self._booster.save_raw("ubj"))
 
 
+class Repeated:
+    """Small models of the same rows with one set of labels after another: rows are quantised once."""
+
+    def __init__(
+        self, features: Floats, columns: Sequence[str], classes: int, *, rounds: int, parameters: Mapping[str, Any]
+    ) -> None:
+        """Quantise rows.
+
+        Args:
+            features: Shape `(n, columns)`; NaN where there is no value.
+            columns: Their names.
+            classes: Number of classes.
+            rounds: Trees per class.
+            parameters: Over the published ones.
+        """
+        self._columns = tuple(columns)
+        self._rounds = rounds
+        # One thread: so few rows are not worth the meetings of two.
+        self._parameters = {**DEFAULTS, **_task(classes), **parameters, "nthread": 1}
+        self._rows = xgb.QuantileDMatrix(features, max_bin=64, nthread=1, feature_names=list(columns))
+        self._parameters["max_bin"] = 64
+
+    def fit(self, target: NDArray[np.int8], *, seed: int) -> Boosted:
+        """Boost all trees for one set of labels, shape `(n,)`."""
+        self._rows.set_label(target)
+        return Boosted(xgb.train({**self._parameters, "seed": seed}, self._rows, self._rounds), self._columns)
+
+
 class _Pieces(xgb.DataIter):
     """Hands the pieces of a feed to XGBoost, which goes through them more than once."""
 
@@ -173,12 +201,14 @@ def _parameters(classes: int, settings: SpliceTrainSettings) -> dict[str, Any]:
     if taken := sorted(set(settings.parameters) & set(_OURS)):
         told = ", ".join(f"{name} by splice.train.{_OURS[name]}" for name in taken)
         raise ConfigError(f"splice.train.parameters: set {told}")
-    if classes == 2:
-        task: dict[str, Any] = {"objective": "binary:logistic", "eval_metric": "logloss"}
-    else:
-        task = {"objective": "multi:softprob", "num_class": classes, "eval_metric": "mlogloss"}
     fixed = {"seed": settings.seed, "nthread": settings.threads, "validate_parameters": True}
-    return {**DEFAULTS, **task, **settings.parameters, **fixed}
+    return {**DEFAULTS, **_task(classes), **settings.parameters, **fixed}
+
+
+def _task(classes: int) -> dict[str, Any]:
+    if classes == 2:
+        return {"objective": "binary:logistic", "eval_metric": "logloss"}
+    return {"objective": "multi:softprob", "num_class": classes, "eval_metric": "mlogloss"}
 
 
 @contextmanager

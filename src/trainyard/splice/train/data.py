@@ -82,13 +82,6 @@ class Rows:
             return np.ones(len(self), np.bool_)
         return self.draws(*purpose) < wanted / len(self)
 
-    def shuffled_labels(self, *purpose: str | int) -> NDArray[np.int8]:
-        """Labels dealt out anew within each gene, the same way whatever other genes there are."""
-        found = np.empty_like(self.label)
-        for gene, rows in zip(self.genes, self.by_gene, strict=True):
-            found[rows] = self.label[rows][generator(*purpose, gene).permutation(len(rows))]
-        return found
-
     @property
     def genes_sha256(self) -> str:
         """Hash of the genes, in sorted order."""

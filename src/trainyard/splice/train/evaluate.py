@@ -26,7 +26,7 @@ from trainyard.splice.train.delta import (
 )
 from trainyard.splice.train.feed import CLASSES, SITE, base_scores, make_feed, site_types
 from trainyard.splice.train.fit import read_trained
-from trainyard.splice.train.full_positions import Sources, full_positions
+from trainyard.splice.train.full_positions import FULL_TABLE, Sources, full_positions, full_rows
 from trainyard.splice.train.importance import IMPORTANCE, importance_table
 from trainyard.splice.train.learners import predict
 from trainyard.splice.train.metrics import is_nan
@@ -85,8 +85,9 @@ def evaluate(
     * ``delta_vs_baseline.csv``, contract DELTA, of the test genes: against the base scores of the same rows, or, where
       the settings name one, against an outside table, which is said aloud;
     * ``topk.csv``, ``calibration.csv``, ``feature_importance_all.csv``: contracts TOP_K_TABLE, CALIBRATION, IMPORTANCE;
-    * ``metrics.json``: thresholds, the figures of the two metrics tables, the mean differences with intervals, and the
-      check on every position of a few genes.
+    * ``full_positions.csv``, contract FULL_TABLE: figures over every position of some test genes;
+    * ``metrics.json``: thresholds, the figures of the two metrics tables, the mean differences with intervals, the
+      check on every position of some genes, and remarks on what must not be overlooked.
 
     Args:
         folder: `master/`, or the folder of the line.
@@ -94,7 +95,7 @@ def evaluate(
         model: Folder that `fit.train` wrote.
         out: Folder of the results; made if missing.
         settings: The training block of the configuration.
-        sources: Reference and scores of the build, to score every position of a few test genes; None for no such check.
+        sources: Reference and scores of the build, to score every position of some test genes; None for no such check.
         allow_partial: Read what is finished of an incomplete dataset.
 
     Returns:
@@ -131,7 +132,9 @@ def evaluate(
     check = None
     if sources is not None and settings.full_check_genes:
         meta = {name: found.by[META] for name, found in scored[TEST].items()}
-        check = full_positions(trained, data, learn.columns, sources, meta, settings)
+        check = full_positions(trained, data, learn.columns, sources, meta, thresholds, settings)
+        told["remarks"] += check.pop("remarks")
+    _write(out / "full_positions.csv", FULL_TABLE, list(full_rows(check)))
     report: dict[str, Any] = {
         "target": settings.target,
         "thresholds": {"fixed": FIXED_THRESHOLD, "best_f1_on_val": thresholds.best_f1},
@@ -139,6 +142,8 @@ def evaluate(
         "full_positions": check,
         **told,
     }
+    for remark in told["remarks"]:
+        _log.warning("%s", remark)
     report = dict(without_nan(report))
     write_json(out / "metrics.json", report)
     return report
@@ -194,8 +199,6 @@ def _compare(own: list[dict[str, Any]], data: SplitRows, settings: SpliceTrainSe
     rows = against_outside(own, outside, name=name)
     missing = sum(is_nan(row["f1_base"]) for row in rows if row["n_sites"])
     remarks = [REMARK, f"{missing} of {sum(row['n_sites'] > 0 for row in rows)} genes and types are not in that table."]
-    for remark in remarks:
-        _log.warning("%s", remark)
     summary = summarise(rows, **options)
     return found | {"baseline": name, "remarks": remarks, "delta_vs_outside": summary, "rows": rows}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -50,8 +50,6 @@ class Feed:
     classes: int
     keep: Bools | None = None
     """Which rows of the split, `n` of them; None for all."""
-    view: Callable[[Floats], Floats] | None = None
-    """What becomes of the values before the learner sees them."""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -60,7 +58,7 @@ class Feed:
         """Features, and which rows they are of."""
         start = 0
         for piece in self.data.pieces(self.split, self.columns, keep=self.keep):
-            yield piece if self.view is None else self.view(piece), slice(start, start + len(piece))
+            yield piece, slice(start, start + len(piece))
             start += len(piece)
         if start != len(self):
             raise IntegrityError(f"{self.data.master.folder}: changed while it was read; run the same command again")

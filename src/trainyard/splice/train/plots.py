@@ -17,10 +17,21 @@ from trainyard.splice.train.evaluate import PREDICTIONS
 from trainyard.splice.train.feed import SITE
 from trainyard.splice.train.importance import FAMILY, IMPORTANCE
 from trainyard.splice.train.metrics import Curve, average_precision, curve
-from trainyard.splice.train.pooled import CALIBRATION
+from trainyard.splice.train.pooled import CALIBRATION, TOP_K_TABLE
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import faults_named
-from trainyard.yard.plotting import BLUE, GREY, LIGHT, ORANGE, RED, figure, note, panels
+from trainyard.yard.plotting import (
+    BLUE,
+    GREY,
+    LIGHT,
+    ORANGE,
+    RED,
+    SPLIT_COLOURS,
+    SPLIT_LINES,
+    figure,
+    note,
+    panels,
+)
 from trainyard.yard.tables import TableContract
 
 COLOURS = {BASE: GREY, META: BLUE}
@@ -161,6 +172,68 @@ def importance(table: Path, out: Path) -> None:
         left.invert_yaxis()
 
 
+def top_k(table: Path, out: Path) -> None:
+    """Draw top-k accuracy of base and meta scores of test, by multiple of the number of true sites and by site type.
+
+    Args:
+        table: `topk.csv`.
+        out: PNG.
+
+    Raises:
+        InputError: The file is missing, or is another table.
+    """
+    rows = [row for row in _read(table, TOP_K_TABLE).to_pylist() if row["split"] == "test"]
+    names = list(dict.fromkeys(row["splice_type"] for row in rows)) or [SITE]
+    with figure(out, width=1.0 + 4.2 * len(names), height=4.0) as drawing:
+        for axes, name in zip(panels(drawing, len(names), columns=len(names)), names, strict=True):
+            for place, predictor in enumerate(PREDICTORS):
+                mine = [row for row in rows if (row["splice_type"], row["predictor"]) == (name, predictor)]
+                places = np.arange(len(mine)) + (place - 0.5) * 0.4
+                heights = [np.nan if row["accuracy"] is None else row["accuracy"] for row in mine]
+                hatch = "////" if predictor == BASE else None
+                axes.bar(
+                    places, heights, 0.4, color=COLOURS[predictor], hatch=hatch, edgecolor="white", label=predictor
+                )
+                axes.set_xticks(range(len(mine)), [f"{row['multiple']:g} times: {row['k']:,}" for row in mine])
+            axes.set(title=name, xlabel="k, by the number of true sites", ylabel="top-k accuracy", ylim=(0, 1.15))
+            axes.grid(True, axis="y")
+            axes.legend(loc="upper left", ncols=2)
+
+
+def history(table: Path, out: Path) -> None:
+    """Draw the loss of train and val by round, with the round that is best on val.
+
+    Args:
+        table: `history.csv`.
+        out: PNG.
+
+    Raises:
+        InputError: The file is missing, or is another table.
+    """
+    try:
+        with faults_named(table):
+            found = pa_csv.read_csv(table)
+        rounds = found["round"].to_numpy()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{table}: not a history of a training ({error}); train again") from error
+    with figure(out, width=7, height=4) as drawing:
+        axes = drawing.subplots()
+        if not rounds.size:
+            note(axes, "this model is not trained in rounds")
+            return
+        for name in found.column_names[1:]:
+            split = name.split("_")[0]
+            values = found[name].to_numpy(zero_copy_only=False).astype(np.float64)
+            axes.plot(rounds, values, SPLIT_LINES[split], color=SPLIT_COLOURS[split], label=name.replace("_", " "))
+            if split == "val":
+                best = int(np.nanargmin(values))
+                axes.axvline(rounds[best], color=LIGHT, linewidth=0.8, label=f"round {rounds[best]}")
+        axes.set(xlabel="round", ylabel="loss")
+        axes.set_yscale("log")
+        axes.grid(True)
+        axes.legend()
+
+
 def ablations(table: Path, out: Path) -> None:
     """Draw the AUPRC on test of models with fewer families of features, beside the base model.
 
@@ -192,6 +265,19 @@ def ablations(table: Path, out: Path) -> None:
         drawing.legend(loc="outside upper right", ncols=2)
 
 
+FIGURES = {
+    "history": history,
+    "precision_recall": precision_recall,
+    "scores": score_histograms,
+    "delta": gene_deltas,
+    "top_k": top_k,
+    "calibration": calibration,
+    "importance": importance,
+    "ablations": ablations,
+}
+"""By name; each takes its table and the PNG."""
+
+
 def _draw_sorted(axes: Any, values: NDArray[np.float64], label: str) -> None:
     if not values.size:
         note(axes, "no gene to compare")
@@ -201,6 +287,7 @@ def _draw_sorted(axes: Any, values: NDArray[np.float64], label: str) -> None:
     axes.stairs(ranked, np.arange(ranked.size + 1), fill=True, color=BLUE, alpha=0.5)
     axes.axhline(ranked.mean(), color=RED, linewidth=1, label=f"mean {ranked.mean():+.4f} of {ranked.size:,} genes")
     axes.set(xlabel="genes, sorted", ylabel=label)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(True)
     axes.legend(loc="upper left")
 

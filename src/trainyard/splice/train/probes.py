@@ -1,40 +1,52 @@
 """Sanity probes: what must not be learnable is not learned. A build in which it is fails.
 
-Shuffled labels: labels are dealt out anew within each gene, the same way in train and test, and a model is trained on
-them. No feature can know them, so within genes the model must rank test rows by chance. It does better where rows of
-train come back in test, or where scoring looks at what it must not.
+Shuffled labels: labels are dealt out anew within each gene, and a small model is trained on them. No feature can know
+them, so within genes the model must rank rows that it has not seen by chance. It does better where rows of train come
+back in other splits, or where scoring looks at what it must not. A few sites say little, so labels are dealt out again
+and again, until chance can move the mean by no more than a quarter of the tolerance.
 
-Missingness: the model sees only which values are missing. If that tells sites from other rows, values are missing
+Missingness: a small model sees only which values are missing. If that tells sites from other rows, values are missing
 because of the label.
+
+Both learn from train and are judged on val and test together, by the mean over classes of the AUROC of a class against
+the rest, over pairs of rows of one gene: genes differ in how many sites they have. They ask about the data, not about a
+model, so they always use shallow XGBoost trees, on all sites of some thousand and a few other rows for each.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainyard.splice.settings import SpliceTrainSettings
-from trainyard.splice.split import TEST, TRAIN
-from trainyard.splice.train.data import Bools, Floats, SplitRows
-from trainyard.splice.train.feed import Feed, make_feed
-from trainyard.splice.train.learners import Model, fit_model, predict
-from trainyard.splice.train.metrics import auroc, curve, is_nan, within_group_auroc
+from trainyard.splice.split import TEST, TRAIN, VAL
+from trainyard.splice.train.data import Bools, Floats, Rows, SplitRows
+from trainyard.splice.train.feed import CLASSES, make_feed
+from trainyard.splice.train.metrics import is_nan, within_group_auroc
 from trainyard.yard.errors import LeakageError
+from trainyard.yard.identity import generator, unit_interval
 
 TOLERANCE = 0.02
 """How far an AUROC may be from 0.5."""
 SIGMAS = 4.0
-"""Chance alone may move it by so many standard errors, where test has too few sites for the tolerance."""
-ROWS = 200_000
-"""Rows of train and of test that a probe looks at, drawn by hash."""
-_ROUNDS = 50
+"""Chance alone may move it by so many standard errors, where there are too few sites for the tolerance."""
+SITES = 5_000
+"""Sites of train, and of val and test, that a probe looks at: those of genes drawn by hash."""
+OTHERS = 4
+"""Other rows of a gene for each of its sites, drawn by hash."""
+MAX_DEALS = 200
+"""Most times that labels are dealt out."""
+ROUNDS = 10
+PARAMETERS = {"max_depth": 3, "learning_rate": 0.3, "colsample_bytree": 0.3}
 _NAMED = 5
+
+Classes = NDArray[np.int8]
 
 _log = logging.getLogger(__name__)
 
@@ -45,15 +57,20 @@ class Probe:
 
     name: str
     auroc: float
-    """NaN where test lacks a class: not judged."""
-    band: float
-    """How far from 0.5 it may be."""
+    """NaN where a class is missing: not judged."""
+    error: float
+    """Standard error that chance gives it."""
+    deals: int
+    """Models that it is the mean of."""
     sites: int
     """Sites among the rows that were scored."""
     columns: tuple[str, ...]
-    """Columns that the probe's model used most, or whose missing values betray the label."""
-    pooled_auroc: float
-    """Over pairs of rows of any genes; genes differ in how many sites they have, so it may be off without a fault."""
+    """Columns that the models used most, or whose missing values betray the label."""
+
+    @property
+    def band(self) -> float:
+        """How far from 0.5 it may be."""
+        return TOLERANCE if is_nan(self.error) else max(TOLERANCE, SIGMAS * self.error)
 
     @property
     def passed(self) -> bool:
@@ -62,25 +79,22 @@ class Probe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        told = {"auroc": self.auroc, "band": self.band, "pooled_auroc": self.pooled_auroc}
+        told = {"auroc": self.auroc, "standard_error": self.error, "band": self.band}
         numbers = {name: None if is_nan(value) else value for name, value in told.items()}
-        return {"name": self.name, **numbers, "sites": self.sites, "columns": list(self.columns), "passed": self.passed}
+        counts = {"deals": self.deals, "sites": self.sites}
+        return {"name": self.name, **numbers, **counts, "columns": list(self.columns), "passed": self.passed}
 
 
-def run_probes(data: SplitRows, columns: Sequence[str], settings: SpliceTrainSettings, *, cache: Path) -> list[Probe]:
-    """Run both probes, always with XGBoost: they ask about the data, not about a model.
+def run_probes(data: SplitRows, columns: Sequence[str], settings: SpliceTrainSettings) -> list[Probe]:
+    """Run both probes.
 
     Args:
         data: The dataset.
         columns: Features that the meta-model sees.
-        settings: Seed and threads.
-        cache: Folder for what external memory needs meanwhile.
+        settings: Target, seed and threads.
     """
-    small = settings.model_copy(
-        update={"model": "xgboost", "parameters": {"max_depth": 4, "learning_rate": 0.1}, "rounds": _ROUNDS}
-    )
-    learn, score = (_feed(data, split, columns, settings.seed) for split in (TRAIN, TEST))
-    return [_shuffled(learn, score, small, cache), _missingness(learn, score, small, cache)]
+    learn, score = (_sample(data, splits, columns, settings) for splits in ((TRAIN,), (VAL, TEST)))
+    return [shuffled_labels(learn, score, settings), missingness(learn, score, settings)]
 
 
 def check_probes(probes: Sequence[Probe]) -> None:
@@ -98,100 +112,160 @@ def check_probes(probes: Sequence[Probe]) -> None:
         )
         raise LeakageError(
             f"sanity probes of the training found what must not be there ({told}); leave these columns out, or look for"
-            " rows that are in train and in test"
+            " rows that are in train and in another split"
         )
 
 
-def _feed(data: SplitRows, split: str, columns: Sequence[str], seed: int) -> Feed:
-    keep = data.rows(split).sample(ROWS, "splice probes", seed)
-    feed = make_feed(data, split, columns, "binary", keep=keep)
-    # Weights differ between sites and others, and are no part of the question.
-    return replace(feed, weight=np.ones(len(feed), np.float32))
+@dataclass(frozen=True)
+class Sample:
+    """Rows that a probe looks at; arrays have `n` rows."""
+
+    columns: tuple[str, ...]
+    features: Floats
+    """Shape `(n, columns)`."""
+    target: Classes
+    """Class of each row."""
+    names: tuple[str, ...]
+    """Genes."""
+    gene: NDArray[np.int32]
+    """Number of each row's gene in `names`."""
+    classes: int
+
+    def dealt(self, seed: int, deal: int) -> Classes:
+        """Classes dealt out anew within each gene, the same way whatever other genes there are."""
+        found = np.empty_like(self.target)
+        order = np.argsort(self.gene, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(self.gene[order])) + 1):
+            if rows.size:
+                draw = generator("splice probes shuffled", seed, deal, self.names[self.gene[rows[0]]])
+                found[rows] = self.target[rows][draw.permutation(rows.size)]
+        return found
 
 
-def _shuffled(learn: Feed, score: Feed, settings: SpliceTrainSettings, cache: Path) -> Probe:
-    learn, score = _with_shuffled(learn, settings.seed), _with_shuffled(score, settings.seed)
-    name = "shuffled_labels"
-    if not _has_both(learn) or not _has_both(score):
-        return Probe(name, float("nan"), TOLERANCE, int(score.target.sum()), (), float("nan"))
-    model = fit_model(learn, None, settings, cache=cache).model
-    said = _sites(model, score)
-    positive = score.target > 0
-    area, error = within_group_auroc(said, positive, _genes(score))
-    used = _most_used(model, learn.columns)
-    return Probe(name, area, max(TOLERANCE, SIGMAS * error), int(positive.sum()), used, _auroc(said, positive))
+def shuffled_labels(learn: Sample, score: Sample, settings: SpliceTrainSettings) -> Probe:
+    """Deal out labels, learn them, and see whether rows that were not learned from are ranked by more than chance.
+
+    Args:
+        learn: Rows to learn from.
+        score: Rows to rank.
+        settings: Seed.
+    """
+    from trainyard.splice.train.boosting import Repeated
+
+    name, sites = "shuffled_labels", int((score.target > 0).sum())
+    one = macro_auroc(np.zeros((len(score.target), score.classes), np.float32), score.target, score.gene)[1]
+    if is_nan(one) or not _learnable(learn):
+        return Probe(name, float("nan"), float("nan"), 0, sites, ())
+    deals = min(MAX_DEALS, math.ceil((one / (TOLERANCE / SIGMAS)) ** 2))
+    trees = Repeated(learn.features, learn.columns, learn.classes, rounds=ROUNDS, parameters=PARAMETERS)
+    areas, gains = np.empty(deals), np.zeros(len(learn.columns))
+    for deal in range(deals):
+        model = trees.fit(learn.dealt(settings.seed, deal), seed=settings.seed + deal)
+        said = model.predict(score.features)
+        areas[deal], _ = macro_auroc(said, score.dealt(settings.seed, deal), score.gene)
+        gains += model.gains()
+    return Probe(name, float(areas.mean()), one / math.sqrt(deals), deals, sites, _largest(gains, learn.columns))
 
 
-def _missingness(learn: Feed, score: Feed, settings: SpliceTrainSettings, cache: Path) -> Probe:
-    learn, score = replace(learn, view=_missing), replace(score, view=_missing)
-    name, positive = "missingness_only", score.target > 0
-    if not _has_both(learn) or not _has_both(score):
-        return Probe(name, float("nan"), TOLERANCE, int(positive.sum()), (), float("nan"))
-    band = max(TOLERANCE, SIGMAS * _error(positive))
-    absent, areas = _missing_by_column(score, positive)
-    if not absent and not _any_missing(learn):
+def missingness(learn: Sample, score: Sample, settings: SpliceTrainSettings) -> Probe:
+    """Learn labels from which values are missing, and see whether that tells anything of other rows.
+
+    Args:
+        learn: Rows to learn from.
+        score: Rows to rank.
+        settings: Seed.
+    """
+    from trainyard.splice.train.boosting import Repeated
+
+    name, sites = "missingness_only", int((score.target > 0).sum())
+    absent, seen = (np.isnan(sample.features).astype(np.float32) for sample in (learn, score))
+    error = macro_auroc(np.zeros((len(score.target), score.classes), np.float32), score.target, score.gene)[1]
+    if is_nan(error) or not _learnable(learn):
+        return Probe(name, float("nan"), float("nan"), 0, sites, ())
+    if not absent.any() and not seen.any():
         # Without a missing value there is nothing to learn from, and every row has the same score.
-        return Probe(name, 0.5, band, int(positive.sum()), (), 0.5)
-    said = _sites(fit_model(learn, None, settings, cache=cache).model, score)
-    area = _auroc(said, positive)
-    guilty = sorted((name for name in areas if abs(areas[name] - 0.5) > band), key=lambda name: -abs(areas[name] - 0.5))
-    return Probe(name, area, band, int(positive.sum()), tuple(guilty[:_NAMED]), area)
-
-
-def _with_shuffled(feed: Feed, seed: int) -> Feed:
-    rows = feed.data.rows(feed.split)
-    shuffled = rows.shuffled_labels("splice probes shuffled", seed)
-    kept = shuffled if feed.keep is None else shuffled[feed.keep]
-    return replace(feed, target=(kept > 0).astype(np.int8))
-
-
-def _genes(feed: Feed) -> NDArray[np.int32]:
-    gene = feed.data.rows(feed.split).gene
-    return gene if feed.keep is None else gene[feed.keep]
-
-
-def _sites(model: Model, feed: Feed) -> Floats:
-    return np.ascontiguousarray(predict(model, feed)[:, 1])
-
-
-def _missing(features: Floats) -> Floats:
-    return np.isnan(features).astype(np.float32)
-
-
-def _any_missing(feed: Feed) -> bool:
-    return any(bool(piece.any()) for piece, _ in feed.pieces())
-
-
-def _missing_by_column(feed: Feed, positive: Bools) -> tuple[bool, dict[str, float]]:
-    """Whether any value is missing, and by column the AUROC of its being missing, for columns where some are."""
-    sites, others = int(positive.sum()), int((~positive).sum())
-    absent = np.zeros((2, len(feed.columns)))
-    for piece, rows in feed.pieces():
-        hit = positive[rows]
-        absent[0] += piece[hit].sum(axis=0, dtype=np.float64)
-        absent[1] += piece[~hit].sum(axis=0, dtype=np.float64)
-    some = absent.sum(axis=0) > 0
+        return Probe(name, 0.5, error, 0, sites, ())
+    trees = Repeated(
+        absent, learn.columns, learn.classes, rounds=ROUNDS, parameters=PARAMETERS | {"colsample_bytree": 1}
+    )
+    said = trees.fit(learn.target, seed=settings.seed).predict(seen)
+    area, _ = macro_auroc(said, score.target, score.gene)
     # Of two values, the area is half plus half the difference of the two shares.
-    areas = 0.5 + (absent[0] / sites - absent[1] / others) / 2
-    return bool(some.any()), {name: float(areas[i]) for i, name in enumerate(feed.columns) if some[i]}
+    hit = score.target > 0
+    apart = np.abs(seen[hit].mean(axis=0) - seen[~hit].mean(axis=0)) / 2
+    band = max(TOLERANCE, SIGMAS * error)
+    return Probe(name, area, error, 1, sites, _largest(np.where(apart > band, apart, 0), learn.columns))
 
 
-def _most_used(model: Model, columns: Sequence[str]) -> tuple[str, ...]:
-    gains = model.gains()
-    if gains is None:
-        return ()
-    return tuple(columns[i] for i in np.argsort(-gains, kind="stable")[:_NAMED] if gains[i] > 0)
+def macro_auroc(said: Floats, target: Classes, gene: NDArray[np.int32]) -> tuple[float, float]:
+    """Mean over classes of the AUROC of a class against the rest, over pairs of rows of one gene, and its error.
+
+    Of two classes only the second counts: the first is its mirror image. Classes are taken to be wrong together, which
+    makes the error too large rather than too small.
+
+    Args:
+        said: Probability of each class, shape `(n, classes)`.
+        target: Class of each row, shape `(n,)`.
+        gene: Number of each row's gene, shape `(n,)`.
+
+    Returns:
+        Area and its standard error by chance; NaN where no gene has a class and others.
+    """
+    first = 1 if said.shape[1] == 2 else 0
+    found = [
+        within_group_auroc(np.ascontiguousarray(said[:, code]), target == code, gene)
+        for code in range(first, said.shape[1])
+    ]
+    told = np.array([pair for pair in found if not is_nan(pair[0])])
+    if not told.size:
+        return float("nan"), float("nan")
+    return float(told[:, 0].mean()), float(told[:, 1].mean())
 
 
-def _has_both(feed: Feed) -> bool:
-    return bool((feed.target == 0).any() and (feed.target == 1).any())
+def chosen_rows(rows: Rows, seed: int) -> Bools:
+    """All sites of genes drawn by hash, and a few others of each of these genes, shape `(n,)`.
+
+    Args:
+        rows: Rows of a split.
+        seed: Of the draws.
+    """
+    keep = np.zeros(len(rows), np.bool_)
+    share = min(1.0, SITES / max(1, int((rows.label > 0).sum())))
+    draws = rows.draws("splice probes", seed)
+    for name, mine in zip(rows.genes, rows.by_gene, strict=True):
+        if unit_interval("splice probes gene", seed, name) < share:
+            sites, others = mine[rows.label[mine] > 0], mine[rows.label[mine] == 0]
+            keep[sites] = True
+            keep[others[np.argsort(draws[others], kind="stable")[: OTHERS * sites.size]]] = True
+    return keep
 
 
-def _auroc(score: Floats, positive: Bools) -> float:
-    return auroc(curve(score, positive, np.ones(len(score), np.float32)))
+def _sample(data: SplitRows, splits: Sequence[str], columns: Sequence[str], settings: SpliceTrainSettings) -> Sample:
+    """Rows of some splits, the genes of which are none of one another's."""
+    features, target, gene = [], [], []
+    names: list[str] = []
+    for split in splits:
+        rows = data.rows(split)
+        keep = chosen_rows(rows, settings.seed)
+        feed = make_feed(data, split, columns, settings.target, keep=keep)
+        features.append(feed.matrix())
+        target.append(feed.target)
+        gene.append((rows.gene[keep] + len(names)).astype(np.int32))
+        names.extend(rows.genes)
+    return Sample(
+        tuple(columns),
+        np.concatenate(features),
+        np.concatenate(target),
+        tuple(names),
+        np.concatenate(gene),
+        len(CLASSES[settings.target]),
+    )
 
 
-def _error(positive: Bools) -> float:
-    """Standard error of an AUROC by chance, `sqrt((p + q + 1) / (12 p q))` (Mann & Whitney 1947)."""
-    p, q = int(positive.sum()), int((~positive).sum())
-    return float(np.sqrt((p + q + 1) / (12 * p * q)))
+def _learnable(sample: Sample) -> bool:
+    """Whether every class is there."""
+    return bool(np.bincount(sample.target, minlength=sample.classes).all())
+
+
+def _largest(values: NDArray[np.float64], columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(columns[i] for i in np.argsort(-values, kind="stable")[:_NAMED] if values[i] > 0)

@@ -38,11 +38,11 @@ def probe(
     pruning = checked_pruning(pruned, data)
     columns, _ = choose_columns(data, pruning, settings)
     cache = out / ".external_memory_probes"
-    found = run_probes(data, columns, settings, cache=cache) if settings.probes else []
+    found = run_probes(data, columns, settings) if settings.probes else []
     report = {"enabled": settings.probes, "dataset_id": dataset_id(data), "probes": [one.to_dict() for one in found]}
     write_json(out / "probes.json", report)
     for one in found:
-        _log.info("%s: AUROC %.4f, allowed 0.5 +- %.3f", one.name, one.auroc, one.band)
+        _log.info("%s: AUROC %.4f over %d deals, allowed 0.5 +- %.3f", one.name, one.auroc, one.deals, one.band)
     check_probes(found)
     table = ablations(data, pruning, settings, cache=cache) if settings.ablations else ABLATIONS.schema.empty_table()
     ABLATIONS.write_csv(out / "ablations.csv", table)

@@ -81,7 +81,7 @@ def test_top_k_of_the_specification():
     assert top_k(found, 1.0)[0] == 0.5
     assert top_k(found, 1.0)[1] == pytest.approx(0.7)
     assert top_k(found, 0.5)[0] == 0.0  # One place, and t4 is no site.
-    assert top_k(found, 2.0)[0] == 0.5  # t4, t1, t2, t5 hold two sites of two, less one: t5 is fourth.
+    assert top_k(found, 2.0)[0] == 1.0  # t4, t1, t2 and t5 hold both sites.
 
 
 def test_top_2k_counts_all_sites_among_twice_as_many_places():

@@ -176,7 +176,7 @@ def test_a_waterfall_ends_at_what_was_kept(tmp_path):
     kinds = {"grid": {"expected": 50, "kept": 30, "rejected": rejected}}
     for i in range(2):
         write_json(tmp_path / f"{i}.json", {"kinds": kinds})
-    totals = waterfall._summed([tmp_path / "0.json", tmp_path / "1.json"])["grid"]
+    totals = waterfall.sum_ledgers([tmp_path / "0.json", tmp_path / "1.json"])["grid"]
     steps = waterfall.waterfall(totals)
     assert steps[:2] == [("expected", 0, 100), ("edge", 88, 100)]
     assert steps[-2:] == [("3 other reasons", 60, 66), ("kept", 0, 60)]

@@ -180,8 +180,8 @@ def test_c_goes_on_with_what_is_missing_and_leaves_finished_batches_alone(
     workspace = open_workspace(folder, A, "splice_data")
     part = "results/hard_genes/splice/master/part-00001.parquet"
     run = workspace.start("--cores", "1", "splice_data")
-    run.wait_until(lambda: workspace.files("results/hard_genes/splice/master/part-*.receipt.json"))
-    run.end(signal.SIGTERM, group=True)
+    run.wait_until(lambda: "(Rule: splice_features_batch)" in run.log.read_text())
+    run.end(signal.SIGKILL, group=True)
     run.wait_for_orphans()
     finished = workspace.dates("results/hard_genes/splice/master/part-*.parquet")
     assert len(finished) == 1

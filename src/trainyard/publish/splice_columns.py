@@ -19,6 +19,7 @@ from trainyard.splice.split import SPLIT
 from trainyard.splice.train.ablation import ABLATIONS
 from trainyard.splice.train.delta import DELTA
 from trainyard.splice.train.evaluate import PREDICTIONS
+from trainyard.splice.train.full_positions import FULL_TABLE
 from trainyard.splice.train.importance import IMPORTANCE
 from trainyard.splice.train.pooled import CALIBRATION, METRICS, TOP_K_TABLE
 from trainyard.yard.tables import TableContract
@@ -99,6 +100,11 @@ _AFTER: tuple[tuple[str, str, TableContract], ...] = (
     ),
     ("`train/topk.csv`", "One row per split, site type, predictor and multiple.", TOP_K_TABLE),
     ("`train/calibration.csv`", "One row per split, site type, predictor and bin that is not empty.", CALIBRATION),
+    (
+        "`train/full_positions.csv`",
+        "Figures of `train.full_check_genes` test genes, from their rows and from all of their positions.",
+        FULL_TABLE,
+    ),
     ("`train/feature_importance_all.csv`", "Families first, then features by gain.", IMPORTANCE),
     ("`train/ablations.csv`", "One row per model; the first is the base model by itself.", ABLATIONS),
     ("`dedup_audit.parquet` of `trainyard splice dedup`", "One row per row that went.", DEDUP_AUDIT),
@@ -108,9 +114,7 @@ _AFTER: tuple[tuple[str, str, TableContract], ...] = (
 def splice_columns() -> str:
     """The page as Markdown."""
     meanings = {"gene_id": "gene, without version"}
-    before, after = (
-        [contract_text(*entry, meanings=meanings) for entry in tables] for tables in (_BEFORE, _AFTER)
-    )
+    before, after = ([contract_text(*entry, meanings=meanings) for entry in tables] for tables in (_BEFORE, _AFTER))
     rows = contract_text("`master/part-*.parquet`", _ROWS.rstrip(), _ROW)
     features = [_FEATURES, table(MARKDOWN_HEADER, markdown_rows(SpliceFeatureSettings()))]
     return "\n".join([_INTRO, ROLES, *before, rows, *features, *after])

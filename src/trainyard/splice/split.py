@@ -142,8 +142,8 @@ def check_filled(table: pa.Table, planned: Iterable[str], settings: SpliceSplitS
     empty = [name for name in SPLITS if not counts[name] and (name != VAL or wants_val)]
     if empty:
         raise ConfigError(
-            f"splice.split: {' and '.join(empty)} would be empty, with {counts[TRAIN]} of {sum(counts.values())} genes in train,"
-            f" {counts[VAL]} in val, {counts[TEST]} in test and {counts[NONE]} in none; {_remedy(settings)}"
+            f"splice.split: {' and '.join(empty)} would be empty, with {counts[TRAIN]} of {sum(counts.values())} genes"
+            f" in train, {counts[VAL]} in val, {counts[TEST]} in test and {counts[NONE]} in none; {_remedy(settings)}"
         )
     return counts
 

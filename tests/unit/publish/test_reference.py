@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +13,9 @@ import pytest
 import yaml
 from pydantic import Field
 
+from trainyard import splice
 from trainyard.config import Config
+from trainyard.publish import splice_columns
 from trainyard.publish.generated import GENERATED, write_generated
 from trainyard.publish.markdown import table
 from trainyard.publish.places import COLUMNS, REFERENCE, SCHEMA
@@ -21,6 +25,7 @@ from trainyard.splice.settings import SpliceFeatureSettings
 from trainyard.transit.schema import SPLIT_EXAMPLES
 from trainyard.yard.errors import InputError
 from trainyard.yard.settings import Settings
+from trainyard.yard.tables import TableContract
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND = {
@@ -164,6 +169,17 @@ def test_columns_page_of_the_splice_line_names_every_column_of_the_dataset_once(
             assert section.count(f"\n| `{name}` |") == 1, name
             assert f"\n| `{name}` |" not in other, name
     assert "3mer_" in features
+
+
+def test_columns_page_of_the_splice_line_has_every_table_contract_of_the_line() -> None:
+    told = {contract.name for _, _, contract in (*splice_columns._BEFORE, *splice_columns._AFTER)}
+    modules = (
+        importlib.import_module(module.name) for module in pkgutil.walk_packages(splice.__path__, "trainyard.splice.")
+    )
+    contracts = {
+        thing.name for module in modules for thing in vars(module).values() if isinstance(thing, TableContract)
+    }
+    assert contracts - told == set()
 
 
 @pytest.mark.parametrize("file", COLUMNS.values())

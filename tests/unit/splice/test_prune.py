@@ -61,7 +61,7 @@ def test_the_correlation_is_that_of_numpy(simulated):
 
 
 def test_values_of_other_splits_play_no_part(simulated, tmp_path):
-    """In val and test everything is turned round: what is constant varies, what repeats does not, and the labels lie."""
+    """In val and test all is turned round: what is constant varies, what repeats does not, and labels lie."""
 
     def change(name, columns):
         if split[name] != "train":

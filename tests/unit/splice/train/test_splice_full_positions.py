@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_build import SmallBuild, small_settings
 
-from trainyard.splice.calls import GeneScores
 from trainyard.splice.prune import prune
 from trainyard.splice.schema import GENES
 from trainyard.splice.settings import SplicePruneSettings, SpliceSplitSettings, SpliceTrainSettings
@@ -102,8 +102,7 @@ class Changed:
 
     def gene(self, gene_id):
         found = self._build.gene(gene_id)
-        donor = np.minimum(found.donor * np.float32(0.9), 1).astype(np.float32)
-        return GeneScores(found.gene, found.codes, donor, found.acceptor, found.own, found.elsewhere)
+        return replace(found, donor=found.donor * np.float32(0.9))
 
 
 def test_rows_of_other_scores_than_those_in_the_store_are_refused(sampled, tmp_path):

@@ -188,7 +188,7 @@ def test_on_chr22_the_10000_nt_scores_peak_exactly_on_the_annotated_sites(chr22:
     assert sites >= 45
     assert exact >= 0.95 * sites
     offset = chr22.json("check/offset.json")
-    assert offset["exact"] >= 0.95
+    assert offset["exact_share"] >= 0.95
 
 
 def test_on_chr22_base_and_meta_find_all_sites_of_the_test_gene(chr22: Line) -> None:

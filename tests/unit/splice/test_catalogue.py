@@ -1,0 +1,107 @@
+"""What the Snakefile learns before anything is built: missing files, numbers of genes, files of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainyard.demo.splice import ANNOTATION, FASTA, write_inputs
+from trainyard.splice.catalogue import batches, gene_limits, model_files, placed, refuse_missing
+from trainyard.splice.settings import SpliceDemoSettings, SpliceModelSettings, SpliceSettings
+from trainyard.yard.errors import InputError
+from trainyard.yard.files import write_json, write_text
+
+SMALL = SpliceDemoSettings(genes=12)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("in")
+    write_inputs(SMALL, path)
+    return path
+
+
+def settings_of(folder: Path, **sections: Any) -> SpliceSettings:
+    inputs = {"source": "files", "fasta": folder / FASTA, "annotation": folder / ANNOTATION}
+    return SpliceSettings.model_validate({**sections, "inputs": {**inputs, **sections.get("inputs", {})}})
+
+
+@pytest.mark.parametrize(
+    ("sections", "key"),
+    [
+        ({"inputs": {"fasta": "nowhere"}}, "inputs.fasta"),
+        ({"inputs": {"annotation": "nowhere"}}, "inputs.annotation"),
+        (
+            {"model": {"backend": "spliceai-h5", "weights": ["nowhere"], "accept_licence": True}},
+            "model.weights",
+        ),
+        ({"model": {"backend": "scores-import", "scores": "nowhere"}}, "model.scores"),
+        ({"selection": {"gene_file": "nowhere"}}, "selection.gene_file"),
+        ({"split": {"group_table": "nowhere"}}, "split.group_table"),
+        ({"train": {"baseline": "nowhere"}}, "train.baseline"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_with_its_key(folder: Path, sections: dict[str, Any], key: str) -> None:
+    with pytest.raises(InputError, match=rf"nowhere: no such file.*; see splice\.{key}"):
+        refuse_missing(settings_of(folder, **sections))
+
+
+def test_nothing_is_asked_of_what_the_demo_makes_and_of_what_is_not_used(folder: Path) -> None:
+    refuse_missing(settings_of(folder))
+    refuse_missing(SpliceSettings())
+    refuse_missing(SpliceSettings.model_validate({"train": {"enabled": False, "baseline": "nowhere"}}))
+
+
+def test_files_of_a_model_are_its_weights_and_the_top_of_a_store(tmp_path: Path) -> None:
+    store = tmp_path / "scores"
+    for name in ("index_00002.parquet", "index_00001.parquet", "genes/ab/key.npy"):
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        write_text(store / name, name)
+    weights = [tmp_path / "b.pt", tmp_path / "a.pt"]
+    assert model_files(SpliceModelSettings(weights=weights)) == weights
+    found = model_files(SpliceModelSettings(weights=weights, scores=store))
+    assert [path for path in found if path.is_file()] == [store / "index_00001.parquet", store / "index_00002.parquet"]
+    assert model_files(SpliceModelSettings(scores=tmp_path / "table.tsv")) == [tmp_path / "table.tsv"]
+
+
+def test_stated_numbers_of_genes_are_taken_as_they_are(folder: Path, tmp_path: Path) -> None:
+    limits = {
+        (7, 7): {"n_genes": 7},
+        (7, 10): {"n_genes": 7, "pool": 10, "policy": "error_fp"},
+        (10, 10): {"n_genes": 10, "pool": 7, "policy": "error_fp"},
+    }
+    for expected, selection in limits.items():
+        assert gene_limits(settings_of(folder, selection=selection), cache=tmp_path) == expected
+    assert not list(tmp_path.iterdir())
+
+
+def test_genes_with_introns_are_counted_in_the_annotation_once(folder: Path, tmp_path: Path) -> None:
+    # One gene of the demo has a single exon.
+    ranked = {"n_genes": 5, "policy": "error_total"}
+    assert gene_limits(settings_of(folder), cache=tmp_path) == (11, 11)
+    assert gene_limits(settings_of(folder, selection={"min_sites": 0}), cache=tmp_path) == (12, 12)
+    assert gene_limits(settings_of(folder, selection=ranked), cache=tmp_path) == (5, 11)
+    typed = {"gene_types": ["lncRNA"]}
+    assert gene_limits(settings_of(folder, selection=typed), cache=tmp_path)[0] in (1, 2)
+    for file in tmp_path.iterdir():
+        write_json(file, {"stamp": [0, 0], "genes": 99})
+    assert gene_limits(settings_of(folder), cache=tmp_path, trust_cache=True) == (99, 99)
+    assert gene_limits(settings_of(folder), cache=tmp_path) == (11, 11)
+
+
+def test_genes_of_a_list_and_of_the_demo_are_counted_without_an_annotation(tmp_path: Path) -> None:
+    write_text(tmp_path / "genes.txt", "A\nB\nC\n")
+    listed = {"policy": "custom", "gene_file": tmp_path / "genes.txt"}
+    assert gene_limits(SpliceSettings.model_validate({"selection": listed}), cache=tmp_path) == (3, 3)
+    demo = SpliceSettings.model_validate({"demo": {"genes": 12}})
+    # Two of twelve do not stand or have one exon.
+    assert gene_limits(demo, cache=tmp_path) == (10, 10)
+    inputs = placed(demo, demo=Path("results/x")).inputs
+    assert (inputs.fasta, inputs.annotation) == (Path("results/x") / FASTA, Path("results/x") / ANNOTATION)
+
+
+def test_batches_are_labelled_and_there_is_at_least_one() -> None:
+    assert batches(0, 5) == ["00001"]
+    assert batches(11, 5) == ["00001", "00002", "00003"]

@@ -16,6 +16,11 @@ settings.register_profile("trainyard", deadline=None)
 settings.load_profile("trainyard")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names tests by the argument where its value is bytes: compressed ones hold the time, and workers must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder with the public data files that tests of real inputs need."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -253,7 +253,8 @@ def main(folder):
     sizes = total_bytes(plan, VoxelExportSettings(formats=["store", "pt"]), batch_size=256)
     found = {"counts": plan.counts, "bytes": sizes.batches["pt"], "leakage": plan.leakage, "seconds": seconds}
     found["missing"] = plan.ledger.rejected("domain", Reason.NOT_IN_VOXEL_FILE)
-    found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # ru_maxrss would begin with that of the process that started this one.
+    found["peak"] = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
     print(json.dumps(found))
 
 

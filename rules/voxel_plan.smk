@@ -2,18 +2,14 @@
 
 import json
 
-from trainyard.voxel.catalogue import (
-    contents_digest,
-    input_files,
-    member_path,
-    placed,
-    plan_summary,
-    refuse_missing,
-)
+from trainyard.voxel.catalogue import input_files, member_path, plan_summary
+from trainyard.voxel.catalogue import placed as voxel_placed
+from trainyard.voxel.catalogue import refuse_missing as voxel_refuse_missing
 from trainyard.voxel.export import manifests
 from trainyard.voxel.parts import part_name
 from trainyard.voxel.settings import EVALUATION_KEYS, VoxelSettings
 from trainyard.voxel.structures import find_structures
+from trainyard.yard.contents import contents_digest
 from trainyard.yard.labels import shard_labels
 
 # Stages whose code shapes the dataset.
@@ -32,7 +28,7 @@ VOXEL_NOT_TRAINED = {"enabled", *EVALUATION_KEYS}
 
 def voxel_settings():
     """The settings, with the inputs where earlier rules put them."""
-    return placed(
+    return voxel_placed(
         CONFIG.voxel,
         demo=Path(RESULTS, "demo", "voxel"),
         voxelized=Path(RESULTS, "voxel", "voxelized.hdf5"),
@@ -163,12 +159,14 @@ with errors_for_people():
     ]
     VOXEL_PLAN = voxel_summary()
     if CONFIG.voxel.inputs.source == "structures" and workflow.is_main_process:
-        refuse_missing(CONFIG.voxel)
+        voxel_refuse_missing(CONFIG.voxel)
 
 # What the demo writes, where the plan looks for it.
 voxel_demo_files = [
     str(path)
     for path in input_files(
-        placed(VoxelSettings(), demo=Path(RESULTS, "demo", "voxel"), voxelized=Path())
+        voxel_placed(
+            VoxelSettings(), demo=Path(RESULTS, "demo", "voxel"), voxelized=Path()
+        )
     )
 ]

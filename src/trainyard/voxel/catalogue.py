@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -172,32 +171,6 @@ def placed(settings: VoxelSettings, *, demo: Path, voxelized: Path) -> VoxelSett
         tables = {"voxel_file": demo / simulated.VOXELS, "aggregated_rmsf_file": [demo / simulated.RMSF]}
         inputs = inputs.model_copy(update={**tables, **lists})
     return settings.model_copy(update={"inputs": inputs})
-
-
-def contents_digest(paths: Iterable[Path], cache: Path) -> str:
-    """Digest of the names and contents of files; those that are not there leave no trace in it.
-
-    Contents are read once; while size and time of a file stay as they are, its checksum is taken from the cache.
-    """
-    file = cache / "voxel-checksums.json"
-    known = _checksums(file)
-    found = {}
-    for path in filter(Path.is_file, paths):
-        status = path.stat()
-        entry = known.get(str(path), [])
-        stamp = [status.st_size, status.st_mtime_ns]
-        found[str(path)] = entry if entry[:2] == stamp else [*stamp, sha256_file(path)]
-    if any(known.get(path) != entry for path, entry in found.items()):
-        write_json(file, {**known, **found})
-    told = sorted((Path(path).name, entry[2]) for path, entry in found.items())
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-
-def _checksums(file: Path) -> dict[str, list[Any]]:
-    try:
-        return dict(read_json(file))
-    except (InputError, TypeError, ValueError):
-        return {}  # a cache that is not there, or cannot be read, only costs time
 
 
 def input_files(settings: VoxelSettings) -> list[Path]:

@@ -10,7 +10,6 @@ import pytest
 
 from trainyard.voxel import catalogue, sizes
 from trainyard.voxel.catalogue import (
-    contents_digest,
     input_files,
     member_path,
     placed,
@@ -247,26 +246,6 @@ def test_made_inputs_are_looked_for_where_rules_make_them(inputs, tmp_path):
     assert (made.voxel_file, made.aggregated_rmsf_file) == (voxelized, [tmp_path / "voxel" / "rmsf.csv"])
     given = structures(tmp_path / "pdb", "a.pdb")
     assert placed(given, demo=demo, voxelized=voxelized).inputs.aggregated_rmsf_file == [tmp_path / "pdb" / "rmsf.csv"]
-
-
-def test_contents_count_not_times_nor_folders(tmp_path, monkeypatch):
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.pdb").write_text("ATOM")
-    files = [tmp_path / folder / "a.pdb" for folder in ("one", "two")]
-    cache = tmp_path / "cache"
-    first = contents_digest(files[:1], cache)
-    assert contents_digest(files[1:], cache) == contents_digest([*files[:1], tmp_path / "absent.pdb"], cache) == first
-    os.utime(files[0], ns=(1, 1))
-    assert contents_digest(files[:1], cache) == first
-    monkeypatch.setattr(catalogue, "sha256_file", lambda path: pytest.fail(f"{path} was read again"))
-    assert contents_digest(files[:1], cache) == first
-    monkeypatch.undo()
-    files[0].write_text("HETATM")
-    assert contents_digest(files[:1], cache) != first
-    (cache / "voxel-checksums.json").write_text("[")
-    files[0].write_text("ATOM")
-    assert contents_digest(files[:1], cache) == first
 
 
 def test_members_do_not_say_which_part_they_are(inputs):

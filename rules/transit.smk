@@ -126,12 +126,11 @@ rule transit_sample_shard:
         runtime=15,
     params:
         settings=TRANSIT.statistics.model_dump_json(),
-        f_size=" ".join(map(str, TRANSIT.build.images.f_size)),
         code=CODE["transit_sample_shard"],
     shell:
         "python -m workflow_scripts.transit_sample_shard"
         " --shard {input.shard:q} --examples {input.examples:q}"
-        " --settings {params.settings:q} --f-size {params.f_size} --sample {output:q} > {log:q} 2>&1"
+        " --settings {params.settings:q} --sample {output:q} > {log:q} 2>&1"
 
 
 rule transit_fit_statistics:

@@ -90,11 +90,13 @@ rule transit_evaluate:
         mem_mb=4000,
         runtime=60,
     params:
+        missing_images=TRANSIT.training.missing_images,
         code=CODE["transit_evaluate"],
     shell:
         "python -m workflow_scripts.transit_evaluate"
         " --model {input.model:q} --train {input.train:q} --val {input.val:q} --test {input.test:q}"
         " --examples {input.examples:q} --selection {input.selection:q}"
+        " --missing-images {params.missing_images}"
         ' --out "$(dirname {output.metrics:q})" > {log:q} 2>&1'
 
 

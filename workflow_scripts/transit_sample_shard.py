@@ -13,7 +13,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--shard", type=Path, required=True, help="train shard")
     parser.add_argument("--examples", type=Path, required=True, help="example table of the split")
     parser.add_argument("--settings", required=True, help="StatisticsSettings as JSON")
-    parser.add_argument("--f-size", type=int, nargs=2, help="ignored: records tell which pixels are the camera's own")
     parser.add_argument("--sample", type=Path, required=True, help="file to write")
     args = parser.parse_args(argv)
 

@@ -61,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     voxelize = _add(voxel, "voxelize", "voxelise protein structures", _voxelize)
     voxelize.add_argument("structures", type=Path, nargs="+", help="PDB, mmCIF or mdCATH .h5 files, or folders of them")
     voxelize.add_argument("--out", type=Path, required=True, help="voxel file (HDF5) to write")
+    predict = _add(voxel, "predict", "predict RMSF with a trained model, at any temperature", _predict)
+    predict.add_argument("store", type=Path, help="folder of a store, such as results/demo/voxel/store")
+    predict.add_argument("--model", type=Path, required=True, help="folder of the model")
+    predict.add_argument("--temperature", type=float, required=True, metavar="K", help="kelvins")
+    predict.add_argument("--split", choices=["train", "val", "test"], default="test", help="default test")
+    predict.add_argument("--domains", nargs="+", default=[], help="these domains instead of a split")
+    predict.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    predict.add_argument("--out", type=Path, required=True, help="CSV file to write")
     _add_generated(voxel, "columns", "page of all tables", COLUMNS["voxel"])
     return parser
 
@@ -109,6 +117,21 @@ def _voxelize(args: argparse.Namespace) -> None:
     from trainyard.voxel.settings import VoxelizeSettings
 
     print(f"{args.out}: {voxelize_files(args.structures, args.out, settings=VoxelizeSettings()).summary()}")
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from trainyard.voxel.train.predict import predict
+
+    n = predict(
+        args.store,
+        args.model,
+        args.out,
+        temperature=args.temperature,
+        split=args.split,
+        domains=args.domains,
+        device=args.device,
+    )
+    print(f"{args.out}: {n:,} residues at {args.temperature:g} K")
 
 
 def _generated(args: argparse.Namespace, *, file: str) -> None:

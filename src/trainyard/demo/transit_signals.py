@@ -21,9 +21,10 @@ from trainyard.demo.transit_stars import (
     Star,
     sector_start,
 )
+from trainyard.transit.lightcurves import default_bitmask
 from trainyard.yard.identity import generator
 
-BAD_BITS = 17087
+BAD_BITS = default_bitmask("TESS")
 """Quality flags that make a TESS cadence bad (the default mask)."""
 
 _EARTH_POINT, _DESATURATION, _COSMIC_RAY, _IMPULSIVE, _SCATTERED = 8, 32, 64, 512, 4096

@@ -10,8 +10,8 @@ from trainyard.publish.markdown import table
 from trainyard.yard.tables import TableContract
 
 ROLES = """\
-The role says what a column may be used for: `key` identifies, `label` is what a model learns, `metadata` describes, and
-`never-a-feature` would tell a model the answer.
+The role says what a column may be used for: `key` identifies, `label` is what a model learns, `feature` is what it
+may see, `metadata` describes, and `never-a-feature` would tell it the answer.
 """
 
 

@@ -70,15 +70,15 @@ _PARQUET: tuple[tuple[str, str, TableContract], ...] = (
 
 def transit_columns() -> str:
     """The page as Markdown."""
-    parts = [_INTRO, _FEATURES, _feature_table(FEATURES)]
-    parts += [ROLES, *(contract_text(*entry, meanings=_meanings()) for entry in _PARQUET)]
+    parts = [_INTRO, ROLES, _FEATURES, _feature_table(FEATURES)]
+    parts += [contract_text(*entry, meanings=_meanings()) for entry in _PARQUET]
     parts += [_DATA_TBL, _listed(DATA_TBL_COLUMNS), _SHARDS_TBL, _listed(SHARDS_TBL_COLUMNS)]
     return "\n".join(parts)
 
 
 def _feature_table(features: Iterable[Feature]) -> str:
-    rows = [[f"`{f.name}`", f.kind, f.shape, f.unit, f.where, f.description] for f in features]
-    return table(["feature", "kind", "shape", "unit", "in", "meaning"], rows)
+    rows = [[f"`{f.name}`", f.kind, f.shape, f.unit, f.role.value, f.where, f.description] for f in features]
+    return table(["feature", "kind", "shape", "unit", "role", "in", "meaning"], rows)
 
 
 def _listed(names: Iterable[str]) -> str:

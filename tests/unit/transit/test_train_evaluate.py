@@ -161,18 +161,17 @@ def test_without_a_selection_all_examples_are_the_only_scope(evaluated):
     assert {row["selected"] for row in read(out / "preds_train.csv")} == {"1"}
 
 
+@pytest.fixture(scope="module")
+def scored(evaluated, made, tmp_path_factory):
+    out = tmp_path_factory.mktemp("scopes")
+    selection = write_selection(out / "selection.parquet", made, lambda row: row["label"] == 1 or row["time"] < 1003)
+    model = evaluated[0] / "model.keras"
+    evaluate(model, made.shards, made.examples, selection, out, missing_images="zero")
+    return out
+
+
 class TestScopes:
     """A model trained on a balanced selection is scored on all that there is, and on the selection beside it."""
-
-    @pytest.fixture(scope="class")
-    def scored(self, evaluated, made, tmp_path_factory):
-        out = tmp_path_factory.mktemp("scopes")
-        selection = write_selection(
-            out / "selection.parquet", made, lambda row: row["label"] == 1 or row["time"] < 1003
-        )
-        model = evaluated[0] / "model.keras"
-        evaluate(model, made.shards, made.examples, selection, out, missing_images="zero")
-        return out
 
     def test_every_example_has_a_prediction_and_says_whether_it_was_selected(self, scored, evaluated, made):
         for split in ("train", "val", "test"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 import math
@@ -23,7 +22,8 @@ from trainyard.transit.train.settings import TrainSettings
 from trainyard.transit.train.stopping import Monitor, best_epoch, choose_monitor, should_stop
 from trainyard.transit.train.storage import Progress, load_progress, save_model, save_progress
 from trainyard.yard.errors import ConfigError, InputError, IntegrityError, LeakageError
-from trainyard.yard.files import atomic_open, write_json, write_text
+from trainyard.yard.files import write_json, write_text
+from trainyard.yard.history import write_history
 from trainyard.yard.receipts import read_receipt
 
 _SPLITS = ("train", "val")
@@ -85,7 +85,7 @@ def train(
     best = best_epoch(progress.history, monitor)
     save_model(model, out / "model.keras")
     _write_summary(model, out / "model_summary.txt")
-    _write_history(progress, best, out / "history.csv")
+    write_history(out / "history.csv", progress.history, best=best)
     report = _report(model, inputs, learn, watch, monitor=monitor, progress=progress, best=best)
     write_json(out / "train.json", report | {"left_out": {"without_images": left_out}})
     store.unlink(missing_ok=True)
@@ -180,14 +180,6 @@ def _write_summary(model: keras.Model, path: Path) -> None:
     lines: list[str] = []
     model.summary(line_length=110, print_fn=lines.append)
     write_text(path, "\n".join(lines) + "\n")
-
-
-def _write_history(progress: Progress, best: int, path: Path) -> None:
-    with atomic_open(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["epoch", *progress.history[0], "best"])
-        for epoch, row in enumerate(progress.history, start=1):
-            writer.writerow([epoch, *row.values(), int(epoch == best)])
 
 
 def _report(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.csv as pa_csv
 from trainyard.transit.plotting import LABEL_COLOURS
 from trainyard.transit.train.metrics import METRICS, precision_recall_curve, roc_curve, score_metrics
 from trainyard.yard.errors import InputError
+from trainyard.yard.history import read_history
 from trainyard.yard.plotting import BLUE, GREY, RED, SPLIT_COLOURS, SPLIT_LINES, figure, note, panels
 
 _BINS = 25
@@ -29,22 +29,16 @@ def training_history(history: Path, out: Path) -> None:
     Raises:
         InputError: The file is missing or is no history.
     """
-    try:
-        with history.open(encoding="utf-8", newline="") as handle:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(handle)]
-        best = next(row for row in rows if row["best"])
-        epochs = [row["epoch"] for row in rows]
-    except (OSError, KeyError, TypeError, ValueError, StopIteration) as error:
-        raise InputError(f"{history}: not a training history ({error!r}); train again") from error
+    found = read_history(history, needed=METRICS)
     with figure(out, width=11, height=7.5) as drawing:
         for axes, name in zip(panels(drawing, len(METRICS), columns=3), METRICS, strict=True):
             for column, colour, line in ((name, GREY, "-"), (f"val_{name}", BLUE, "--")):
-                if column in best:
+                if column in found.metrics:
                     label = "val" if column.startswith("val_") else "train"
                     # A single epoch makes no line, hence the markers.
-                    marker = "o" if len(rows) < 2 else None
-                    axes.plot(epochs, [row[column] for row in rows], line, color=colour, label=label, marker=marker)
-            axes.axvline(best["epoch"], color=RED, linewidth=1, label=f"best epoch ({best['epoch']:.0f})")
+                    marker = "o" if len(found.epochs) < 2 else None
+                    axes.plot(found.epochs, found.metrics[column], line, color=colour, label=label, marker=marker)
+            axes.axvline(found.best, color=RED, linewidth=1, label=f"best epoch ({found.best})")
             axes.set_title(name.replace("_", " "))
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 import math
@@ -18,7 +17,7 @@ import trainyard
 from trainyard.voxel.loader import VoxelLoader, make_loader
 from trainyard.voxel.settings import EVALUATION_KEYS, VoxelTrainSettings
 from trainyard.voxel.store import Store
-from trainyard.voxel.train.metrics import pearson
+from trainyard.voxel.train.metrics import EPOCH_METRICS, pearson
 from trainyard.voxel.train.models import VoxelNetwork, build_model
 from trainyard.voxel.train.runtime import precision, reproducible, seed_for
 from trainyard.voxel.train.samples import EncodedSamples, Floats, Samples, read_samples, residues_sha256
@@ -26,10 +25,7 @@ from trainyard.voxel.train.schedule import Monitor, best_epoch, choose_monitor, 
 from trainyard.voxel.train.storage import Progress, load_progress, save_model, save_progress, snapshot
 from trainyard.yard.code import code_digest
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
-from trainyard.yard.files import atomic_open
-
-COLUMNS = ("epoch", "train_loss", "val_loss", "train_pearson", "val_pearson", "lr", "best")
-"""Columns of `history.csv`."""
+from trainyard.yard.history import write_history
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +71,7 @@ def train(folder: Path, out: Path, settings: VoxelTrainSettings) -> None:
         "device": device.type,
         "torch": torch.__version__,
     }
-    _write_history(progress, best, out / "history.csv")
+    write_history(out / "history.csv", progress.history, best=best)
     save_model(out, progress.best, store, settings, facts)
     (out / ".progress.pt").unlink(missing_ok=True)
 
@@ -163,7 +159,7 @@ def _row(learned: tuple[Floats, Floats], seen: tuple[Floats, Floats], *, epoch: 
             " voxel.train.learning_rate"
         )
     scores = [pearson(*pair) for pair in (learned, seen)]
-    return dict(zip(COLUMNS[1:-1], [*losses, *scores, rate], strict=True))
+    return dict(zip(EPOCH_METRICS, [*losses, *scores, rate], strict=True))
 
 
 def _new_network(store: Store, learn: Samples, settings: VoxelTrainSettings) -> VoxelNetwork:
@@ -199,11 +195,3 @@ def _fingerprint(store: Store, device: torch.device, settings: VoxelTrainSetting
     values = settings.model_dump_json(exclude={"enabled", *EVALUATION_KEYS})
     data = [entry["sha256"] for kind in ("parts", "tables") for entry in store.manifest[kind]]
     return hashlib.sha256("\n".join([values, torch.__version__, device.type, code, *data]).encode()).hexdigest()
-
-
-def _write_history(progress: Progress, best: int, path: Path) -> None:
-    with atomic_open(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for epoch, row in enumerate(progress.history, start=1):
-            writer.writerow([epoch, *row.values(), int(epoch == best)])

@@ -23,6 +23,9 @@ METRICS = (
     "median_relative_error_percent",
     "cv_rmse_percent",
 )
+EPOCH_METRICS = ("train_loss", "val_loss", "train_pearson", "val_pearson", "lr")
+"""What `history.csv` says of every epoch."""
+
 _LEAST_TRUTH = 1e-6  # nm; as published, so that a relative error stays finite.
 
 Floats = NDArray[np.float64]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from trainyard.voxel.schema import SPLITS
-from trainyard.voxel.train.metrics import score_metrics
+from trainyard.voxel.train.metrics import EPOCH_METRICS, score_metrics
 from trainyard.voxel.train.scores import MODEL, PREDICTORS, RESIDUE_MEAN, TEMPERATURE_MEAN
 from trainyard.voxel.train.strata import STRATA
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import read_json
+from trainyard.yard.history import read_history
 from trainyard.yard.plotting import BLUE, GREY, LIGHT, ORANGE, RED, SPLIT_COLOURS, SPLIT_LINES, figure, note, panels
 
 _NAMES = {MODEL: "model", TEMPERATURE_MEAN: "mean of the temperature", RESIDUE_MEAN: "mean of residue and temperature"}
@@ -38,25 +38,18 @@ def training_history(history: Path, out: Path) -> None:
     Raises:
         InputError: The file is missing or is no history.
     """
-    try:
-        with history.open(encoding="utf-8", newline="") as handle:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(handle)]
-        best = next(row["epoch"] for row in rows if row["best"])
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        epochs = columns["epoch"]
-        with figure(out, width=12, height=3.6) as drawing:
-            loss, correlation, rate = drawing.subplots(1, 3)
-            for axes, name in ((loss, "loss"), (correlation, "pearson")):
-                for split in ("train", "val"):
-                    _draw_curve(axes, epochs, columns[f"{split}_{name}"], SPLIT_COLOURS[split], split)
-            _draw_curve(rate, epochs, columns["lr"], ORANGE, "learning rate")
-            for axes, label in ((loss, "MSE, nm²"), (correlation, "Pearson correlation"), (rate, "learning rate")):
-                axes.axvline(best, color=RED, linewidth=1, label=f"best epoch ({best:.0f})")
-                axes.set(xlabel="epoch", ylabel=label)
-            rate.set_yscale("log")
-            drawing.legend(*loss.get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    except (OSError, KeyError, IndexError, TypeError, ValueError, StopIteration) as error:
-        raise InputError(f"{history}: not a training history ({error!r}); train again") from error
+    found = read_history(history, needed=EPOCH_METRICS)
+    with figure(out, width=12, height=3.6) as drawing:
+        loss, correlation, rate = drawing.subplots(1, 3)
+        for axes, name in ((loss, "loss"), (correlation, "pearson")):
+            for split in ("train", "val"):
+                _draw_curve(axes, found.epochs, found.metrics[f"{split}_{name}"], SPLIT_COLOURS[split], split)
+        _draw_curve(rate, found.epochs, found.metrics["lr"], ORANGE, "learning rate")
+        for axes, label in ((loss, "MSE, nm²"), (correlation, "Pearson correlation"), (rate, "learning rate")):
+            axes.axvline(found.best, color=RED, linewidth=1, label=f"best epoch ({found.best})")
+            axes.set(xlabel="epoch", ylabel=label)
+        rate.set_yscale("log")
+        drawing.legend(*loss.get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
 
 def predicted_against_true(predictions: Sequence[Path], out: Path, *, max_points: int) -> None:

@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -32,6 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from own_process import in_own_process, peak_mib
 
 from trainyard.splice.calls import Gene, GeneScores, Sites
 from trainyard.splice.dataset_schema import BatchFiles, dataset
@@ -428,18 +427,11 @@ def measure_batch(folder: Path, *, genes: int) -> dict[str, Any]:
     }
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process, MiB. `ru_maxrss` would not do: it begins with the parent's."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def in_own_process(what: str, way: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).resolve()), "--what", what, "--way", way, "--folder", str(folder)]
+def measured_alone(what: str, way: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    command = ["--what", what, "--way", way, "--folder", str(folder)]
     for name in ("genes", "length", "budget_seconds", "batch_genes"):
         command += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    measured: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    measured: dict[str, Any] = in_own_process(*command)
     return measured
 
 
@@ -523,13 +515,13 @@ def main(argv: list[str] | None = None) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = [in_own_process("rows", way, folder, args) for way in ROW_WAYS]
+        rows = [measured_alone("rows", way, folder, args) for way in ROW_WAYS]
         add_ratios(rows)
         difference = largest_difference(folder)
         print_rows(rows, difference)
-        words = [in_own_process("words", way, folder, args) for way in WORD_WAYS]
+        words = [measured_alone("words", way, folder, args) for way in WORD_WAYS]
         print_words(words, folder)
-        batch = in_own_process("batch", "", folder, args) if args.batch_genes else None
+        batch = measured_alone("batch", "", folder, args) if args.batch_genes else None
         if batch:
             print_batch(batch)
     if args.json:

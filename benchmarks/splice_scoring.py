@@ -24,8 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +33,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from own_process import in_own_process, peak_mib
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "shared/data/splice/models/openspliceai-mane-10000nt"
 LENGTHS = (24_000, 66_000, 8_000, 120_000)
@@ -195,17 +194,10 @@ def measure(way: str, weights: list[Path], *, threads: int, budget_seconds: floa
     }
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process, MiB. `ru_maxrss` would not do: it begins with the parent's."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def in_own_process(way: str, weights: list[Path], *, threads: int, budget_seconds: float, out: Path) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).resolve()), "--way", way, "--threads", str(threads)]
+def measured_alone(way: str, weights: list[Path], *, threads: int, budget_seconds: float, out: Path) -> dict[str, Any]:
+    command = ["--way", way, "--threads", str(threads)]
     command += ["--budget-seconds", str(budget_seconds), "--out", str(out), "--files", *map(str, weights)]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    measured: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    measured: dict[str, Any] = in_own_process(*command)
     return measured
 
 
@@ -263,7 +255,7 @@ def main(argv: list[str] | None = None) -> None:
         total = sum(LENGTHS)
         print(f"{len(LENGTHS)} genes of {total:,} bases, {args.members} member(s), {whose} weights; x: times published")
         rounds = [
-            [in_own_process(way, weights, out=folder / f"{way}.npy", **options) for way in WAYS]
+            [measured_alone(way, weights, out=folder / f"{way}.npy", **options) for way in WAYS]
             for _ in range(args.rounds)
         ]
         results = combine(rounds, folder)

@@ -21,8 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -35,6 +33,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from own_process import in_own_process, peak_mib
 
 RA, DEC = 63.3739, -69.2268
 PERIOD, DURATION, DEPTH = 1.3, 0.125, 0.01
@@ -266,17 +265,10 @@ def measure(way: str, files: Files, *, centres: Centres, budget_seconds: float) 
     }
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process, MiB. `ru_maxrss` would not do: it begins with the parent's."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def in_own_process(way: str, files: Files, *, windows: int, cadences: int, budget_seconds: float) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).resolve()), "--way", way, "--folder", str(files.pixels.parent)]
+def measured_alone(way: str, files: Files, *, windows: int, cadences: int, budget_seconds: float) -> dict[str, Any]:
+    command = ["--way", way, "--folder", str(files.pixels.parent)]
     command += ["--windows", str(windows), "--cadences", str(cadences), "--budget-seconds", str(budget_seconds)]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    measured: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    measured: dict[str, Any] = in_own_process(*command)
     return measured
 
 
@@ -339,7 +331,7 @@ def main(argv: list[str] | None = None) -> None:
         megabytes = [path.stat().st_size / 1e6 for path in (files.pixels, files.light_curve)]
         print(f"pixel file {megabytes[0]:.0f} MB, light curve {megabytes[1]:.1f} MB; x: times Trainyard's")
         options = {"windows": args.windows, "cadences": args.cadences, "budget_seconds": args.budget_seconds}
-        results = [in_own_process(way, files, **options) for way in WAYS]
+        results = [measured_alone(way, files, **options) for way in WAYS]
     add_totals(results)
     print_table(results)
     if args.json:

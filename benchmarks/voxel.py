@@ -19,11 +19,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from own_process import in_own_process, peak_mib
 
 CHANNELS = ("C", "N", "O", "CA", "CB")
 SIDE, KELVINS, BATCH = 21, (320.0, 348.0, 379.0, 413.0, 450.0), 256
@@ -288,24 +286,15 @@ def best_of(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, flo
 
 def measure_memory(folder: Path, *, domains: int, residues: int) -> list[dict[str, Any]]:
     """Peak memory, MiB, of each stage for so many domains and twice as many, each in a process of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     peaks: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for number in (domains, 2 * domains):
         place = folder / f"{number}_domains"
         place.mkdir()
         simulate(place / VOXELS, domains=number, residues=residues)
         for stage in STAGES:
-            command = [sys.executable, str(Path(__file__).resolve()), "--stage", stage, "--folder", str(place)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-            peaks[stage].append(float(done.stdout.splitlines()[-1]))
+            peaks[stage].append(in_own_process("--stage", stage, "--folder", str(place)))
         shutil.rmtree(place)
     return [{"stage": stage, "domains": [domains, 2 * domains], "peak_mib": found} for stage, found in peaks.items()]
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process, MiB. `ru_maxrss` would not do: it begins with the parent's."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def print_results(result: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ SPLICE_MODEL_TABLES = {
     "scores": "predictions_test.parquet",
     "delta": "delta_vs_baseline.csv",
     "top_k": "topk.csv",
+    "full_positions": "full_positions.csv",
     "calibration": "calibration.csv",
     "importance": "feature_importance_all.csv",
     "ablations": "ablations.csv",

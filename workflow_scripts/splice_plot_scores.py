@@ -10,14 +10,15 @@ from trainyard.yard.command import run
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    figures = ["history", "precision_recall", "scores", "delta", "top_k", "calibration", "importance", "ablations"]
+    figures = ["history", "precision_recall", "scores", "delta", "top_k", "full_positions", "calibration", "importance"]
+    figures += ["ablations"]
     parser.add_argument("--figure", required=True, choices=figures)
     parser.add_argument(
         "--input",
         type=Path,
         required=True,
         help="history.csv, predictions_test.parquet (precision_recall, scores), delta_vs_baseline.csv, topk.csv,"
-        " calibration.csv, feature_importance_all.csv or ablations.csv",
+        " full_positions.csv, calibration.csv, feature_importance_all.csv or ablations.csv",
     )
     parser.add_argument("--out", type=Path, required=True, help="PNG")
     args = parser.parse_args(argv)

@@ -36,6 +36,7 @@ FIGURES = {
     "scores",
     "delta",
     "top_k",
+    "full_positions",
     "calibration",
     "importance",
     "ablations",

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import pyfaidx  # type: ignore[import-untyped]
+import pyfaidx
 from numpy.typing import NDArray
 
 from trainyard.yard.errors import InputError

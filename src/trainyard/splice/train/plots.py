@@ -15,6 +15,7 @@ from trainyard.splice.train.ablation import ABLATIONS
 from trainyard.splice.train.delta import BASE, DELTA, META, PREDICTORS, positives
 from trainyard.splice.train.evaluate import PREDICTIONS
 from trainyard.splice.train.feed import SITE
+from trainyard.splice.train.full_positions import FULL_TABLE
 from trainyard.splice.train.importance import FAMILY, IMPORTANCE
 from trainyard.splice.train.metrics import Curve, average_precision, curve
 from trainyard.splice.train.pooled import CALIBRATION, TOP_K_TABLE
@@ -200,6 +201,36 @@ def top_k(table: Path, out: Path) -> None:
             axes.legend(loc="upper left", ncols=2)
 
 
+def full_positions(table: Path, out: Path) -> None:
+    """Draw the AUPRC over every position of some test genes beside the one that their rows estimate, by site type.
+
+    Args:
+        table: `full_positions.csv`.
+        out: PNG.
+
+    Raises:
+        InputError: The file is missing, or is another table.
+    """
+    rows = _read(table, FULL_TABLE).to_pylist()
+    names = list(dict.fromkeys(row["splice_type"] for row in rows)) or [SITE]
+    with figure(out, width=1.0 + 4.2 * len(names), height=4.0) as drawing:
+        for axes, name in zip(panels(drawing, len(names), columns=len(names)), names, strict=True):
+            if not rows:
+                note(axes, "no test gene was scored as a whole")
+                continue
+            for place, (basis, hatch) in enumerate((("estimated", "////"), ("all_positions", None))):
+                mine = [row for row in rows if (row["splice_type"], row["basis"]) == (name, basis)]
+                heights = [np.nan if row["auprc"] is None else row["auprc"] for row in mine]
+                places = np.arange(len(mine)) + (place - 0.5) * 0.4
+                label = {"estimated": "estimated from rows", "all_positions": "every position"}[basis]
+                colour = {"estimated": GREY, "all_positions": BLUE}[basis]
+                axes.bar(places, heights, 0.4, color=colour, hatch=hatch, edgecolor="white", label=label)
+                axes.set_xticks(range(len(mine)), [row["predictor"] for row in mine])
+            axes.set(title=name, ylabel="AUPRC", ylim=(0, 1.15))
+            axes.grid(True, axis="y")
+            axes.legend(loc="upper left", ncols=2)
+
+
 def history(table: Path, out: Path) -> None:
     """Draw the loss of train and val by round, with the round that is best on val.
 
@@ -271,6 +302,7 @@ FIGURES = {
     "scores": score_histograms,
     "delta": gene_deltas,
     "top_k": top_k,
+    "full_positions": full_positions,
     "calibration": calibration,
     "importance": importance,
     "ablations": ablations,

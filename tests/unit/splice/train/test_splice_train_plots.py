@@ -21,6 +21,7 @@ TABLES = {
     "scores": "predictions_test.parquet",
     "delta": "delta_vs_baseline.csv",
     "top_k": "topk.csv",
+    "full_positions": "full_positions.csv",
     "calibration": "calibration.csv",
     "importance": "feature_importance_all.csv",
     "ablations": "ablations.csv",
@@ -99,6 +100,20 @@ def test_a_model_without_rounds_has_a_figure_that_says_so(tmp_path, drawn):
     (tmp_path / "history.csv").write_text("round\n")
     plots.history(tmp_path / "history.csv", tmp_path / "x.png")
     assert "not trained in rounds" in drawn[0].get_axes()[0].texts[0].get_text()
+
+
+def test_figures_over_every_position_stand_beside_those_of_rows(tmp_path, drawn):
+    header = "splice_type,predictor,basis,positions,auprc,tp,fp,fn,precision,recall,f1"
+    areas = {("base", "estimated"): 0.5, ("base", "all_positions"): 0.4, ("meta", "estimated"): 0.6}
+    areas |= {("meta", "all_positions"): 0.2}
+    rows = [f"donor,{one},{basis},10,{area},1,1,1,0.5,0.5,0.5" for (one, basis), area in areas.items()]
+    (tmp_path / "full.csv").write_text("\n".join([header, *rows]) + "\n")
+    plots.full_positions(tmp_path / "full.csv", tmp_path / "x.png")
+    heights = [[bar.get_height() for bar in box] for box in drawn[0].get_axes()[0].containers]
+    assert heights == [[0.5, 0.6], [0.4, 0.2]]
+    (tmp_path / "full.csv").write_text(header + "\n")
+    plots.full_positions(tmp_path / "full.csv", tmp_path / "x.png")
+    assert "no test gene" in drawn[1].get_axes()[0].texts[0].get_text()
 
 
 def test_curves_are_drawn_by_few_points_and_end_where_all_sites_are_found(tmp_path):

@@ -293,6 +293,7 @@ rule splice_split:
         runtime=15,
     params:
         settings=SPLICE.split.model_dump_json(),
+        groups=splice_group_table,
         genes=SPLICE_GENES,
         held_out=SPLICE.model.held_out_contigs,
         trained_on=SPLICE.model.trained_on_contigs,

@@ -133,6 +133,12 @@ def splice_gene_file(wildcards):
     return contents_digest([file], STATE / "cache") if file else ""
 
 
+def splice_group_table(wildcards):
+    """Stands for the contents of the table of groups of the split."""
+    file = SPLICE.split.group_table
+    return contents_digest([file], STATE / "cache") if file else ""
+
+
 def splice_export_floor(wildcards):
     """Least score in tracks, as an option; the table has all."""
     if wildcards.format == "parquet":

@@ -188,7 +188,7 @@ def test_a_changed_value_reruns_what_depends_on_it(
 
 def test_another_seed_plans_anew_and_scores_no_gene_twice(built_genes: Workspace) -> None:
     before = built_genes.dates(f"{BASE}/scores/genes/**/*")
-    built_genes.configure({"splice": {"selection": {"seed": 3}}}).build("--until", "splice_score_batch")
+    built_genes.configure({"splice": {"selection": {"seed": 3}}}).build("--until=splice_score_batch")
     now = built_genes.dates(f"{BASE}/scores/genes/**/*")
     assert {path: now[path] for path in before} == before
     assert 12 < len(now) <= 21
@@ -361,11 +361,19 @@ def test_a_cut_download_is_refused_by_name(make_genes: MakeGenes, tmp_path: Path
     assert "incomplete" in message or "truncated" in message
 
 
-def test_a_genome_that_ends_early_is_refused(make_genes: MakeGenes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [(FASTA, "give the FASTA that belongs to the annotation"), (ANNOTATION, "ends in the middle of a line")],
+)
+def test_a_plain_file_that_ends_early_is_refused(make_genes: MakeGenes, tmp_path: Path, name: str, words: str) -> None:
     workspace = make_genes(tmp_path / "work")
-    path = workspace.folder / "in" / FASTA
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert f"in/{FASTA}" in failure(workspace, "splice_reference")
+    path = workspace.folder / "in" / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    half = b"".join(lines[: len(lines) // 2])
+    path.write_bytes(half + lines[len(lines) // 2][:20])
+    message = failure(workspace, "splice_reference")
+    assert f"in/{name}" in message
+    assert words in message
 
 
 @pytest.mark.parametrize("name", [FASTA, ANNOTATION])

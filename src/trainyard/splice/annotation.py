@@ -123,7 +123,15 @@ class _Reader:
                 yield data
                 if ended:
                     return
-            yield self.without_comments(rest)[0]
+            last = self.without_comments(rest)[0]
+            # Files may lack their last newline, but then the line is whole: nine columns, quotes in pairs.
+            cut = last.strip() and (last.count(b"\t") != len(_COLUMNS) - 1 or last.count(b'"') % 2)
+            if cut and self.dialect is not None:
+                raise InputError(
+                    f"{self.path}: ends in the middle of a line ({_shown(last.strip())}); the download may be"
+                    " incomplete: fetch it again"
+                )
+            yield last
 
     def without_comments(self, block: bytes) -> tuple[bytes, bool]:
         """Data lines of a block, and whether the annotation ends in it."""

@@ -33,7 +33,8 @@ def gene_limits(settings: SpliceSettings, *, cache: Path, trust_cache: bool = Fa
     """Most genes that the dataset can have, and most that the base model scores for it.
 
     Where `n_genes` (and, for a policy that ranks by errors, `pool`) is set, it is the number; otherwise genes are
-    counted in the demo's settings, in the gene file, or in the annotation, which is read once.
+    counted in the demo's settings, in the gene file, or in the annotation, which is read once. Genes that a file names
+    beside a policy come on top: what the policy may choose, such as a biotype, does not bind them.
 
     Args:
         settings: The line's settings.
@@ -45,30 +46,33 @@ def gene_limits(settings: SpliceSettings, *, cache: Path, trust_cache: bool = Fa
     """
     selection = settings.selection
     ranked = selection.policy in ERROR_RANKED
-    if selection.n_genes is not None and (not ranked or selection.pool is not None):
-        return selection.n_genes, max(selection.n_genes, selection.pool or 0) if ranked else selection.n_genes
-    if selection.policy == "custom" and selection.gene_file is not None:
-        available = len(read_gene_file(selection.gene_file, gene_col=selection.gene_col))
-    elif settings.inputs.source == "demo":
-        from trainyard.demo.splice import eligible_genes
-
-        available = eligible_genes(settings.demo)
-    else:
-        available = _annotated_genes(settings, cache, trust_cache)
-    genes = available if selection.n_genes is None else min(available, selection.n_genes)
-    pool = available if selection.pool is None else min(available, selection.pool)
-    return genes, max(genes, pool) if ranked else genes
+    file = selection.gene_file
+    listed = 0 if file is None else len(read_gene_file(file, gene_col=selection.gene_col))
+    # What ranks genes sees no more of the pool than is scored, but all that the gene file names.
+    scored = None if selection.pool is None else max(selection.pool, listed)
+    stated = scored if ranked else selection.n_genes
+    if selection.n_genes is not None and stated is not None:
+        return min(selection.n_genes, stated), stated
+    available = listed if selection.policy == "custom" else _available(settings, cache, trust_cache) + listed
+    if not ranked:
+        return available, available
+    scored = available if scored is None else min(available, scored)
+    return scored if selection.n_genes is None else min(scored, selection.n_genes), scored
 
 
 def model_files(model: SpliceModelSettings) -> list[Path]:
     """Files that scores come from: weights, and scores that exist.
 
-    Of a score store of another run these are its indexes and its card: what it holds for a key never changes.
+    Of a score store of another run these are its indexes and its card: what it holds for a key never changes. Of a
+    folder of tables they are all files below it, as the import reads them.
     """
     source = model.scores
     if source is None:
         return list(model.weights)
-    return [*model.weights, *(sorted(source.iterdir()) if source.is_dir() else [source])]
+    if not source.is_dir():
+        return [*model.weights, source]
+    found = source.iterdir() if (source / CARD).is_file() else source.rglob("*")
+    return [*model.weights, *sorted(found)]
 
 
 def refuse_missing(settings: SpliceSettings) -> None:
@@ -100,6 +104,15 @@ def refuse_missing(settings: SpliceSettings) -> None:
 def batches(genes: int, batch_size: int) -> list[str]:
     """Labels of the batches of so many genes, at least one."""
     return [batch_label(batch) for batch in range(1, max(1, -(-genes // batch_size)) + 1)]
+
+
+def _available(settings: SpliceSettings, cache: Path, trust_cache: bool) -> int:
+    """Most genes that a policy may choose from."""
+    if settings.inputs.source == "demo":
+        from trainyard.demo.splice import eligible_genes
+
+        return eligible_genes(settings.demo)
+    return _annotated_genes(settings, cache, trust_cache)
 
 
 def _annotated_genes(settings: SpliceSettings, cache: Path, trust_cache: bool) -> int:

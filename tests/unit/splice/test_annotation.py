@@ -435,6 +435,14 @@ def test_what_is_no_annotation_is_refused_by_name(tmp_path, data, problem):
     assert "their.gtf" in str(caught.value)
 
 
+@pytest.mark.parametrize("cut", ["attributes", "columns"])
+def test_a_file_that_ends_in_the_middle_of_a_line_is_refused(tmp_path, cut):
+    path, text = tmp_path / "their.gtf", GENCODE_GTF.rstrip()
+    path.write_text(text[: text.rindex('"')] if cut == "attributes" else text[: text.rindex("\t") - 3])
+    with pytest.raises(InputError, match=r"their\.gtf: ends in the middle of a line .* may be incomplete"):
+        load_annotation(path, Ledger("splice", Reason))
+
+
 def test_a_missing_file_says_what_to_set(tmp_path):
     with pytest.raises(InputError, match=r"splice\.inputs\.annotation"):
         load_annotation(tmp_path / "none.gtf", Ledger("splice", Reason))

@@ -67,14 +67,32 @@ def test_files_of_a_model_are_its_weights_and_the_top_of_a_store(tmp_path: Path)
 
 
 def test_stated_numbers_of_genes_are_taken_as_they_are(folder: Path, tmp_path: Path) -> None:
-    limits = {
-        (7, 7): {"n_genes": 7},
-        (7, 10): {"n_genes": 7, "pool": 10, "policy": "error_fp"},
-        (10, 10): {"n_genes": 10, "pool": 7, "policy": "error_fp"},
-    }
-    for expected, selection in limits.items():
+    limits = [
+        ((7, 7), {"n_genes": 7}),
+        ((7, 10), {"n_genes": 7, "pool": 10, "policy": "error_fp"}),
+        # Genes that are not scored cannot be ranked.
+        ((7, 7), {"n_genes": 10, "pool": 7, "policy": "error_fp"}),
+    ]
+    for expected, selection in limits:
         assert gene_limits(settings_of(folder, selection=selection), cache=tmp_path) == expected
     assert not list(tmp_path.iterdir())
+
+
+def test_no_more_of_the_pool_is_scored_than_the_settings_say(folder: Path, tmp_path: Path) -> None:
+    ranked = {"policy": "error_total", "pool": 4}
+    assert gene_limits(settings_of(folder, selection=ranked), cache=tmp_path) == (4, 4)
+    assert gene_limits(settings_of(folder, selection={**ranked, "pool": 99}), cache=tmp_path) == (11, 11)
+
+
+def test_all_genes_of_a_list_count_beside_a_policy(folder: Path, tmp_path: Path) -> None:
+    write_text(tmp_path / "genes.txt", "".join(f"G{i}\n" for i in range(6)))
+    listed = {"gene_file": tmp_path / "genes.txt"}
+    ranked = {**listed, "policy": "error_total", "pool": 4}
+    # The whole list is scored, however small the pool.
+    assert gene_limits(settings_of(folder, selection={**ranked, "n_genes": 5}), cache=tmp_path) == (5, 6)
+    # It may name genes that the policy may not choose.
+    assert gene_limits(settings_of(folder, selection=listed), cache=tmp_path) == (17, 17)
+    assert gene_limits(settings_of(folder, selection={**listed, "n_genes": 5}), cache=tmp_path) == (5, 5)
 
 
 def test_genes_with_introns_are_counted_in_the_annotation_once(folder: Path, tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ def genes(*rows: tuple[str, str, str]) -> pa.Table:
     """Gene, contig and locus cluster."""
     types = {"gene_id": pa.string(), "chrom": pa.string(), "locus_cluster": pa.string()}
     return pa.table(
-        {name: pa.array(list(column), kind) for (name, kind), column in zip(types.items(), zip(*rows), strict=True)}
+        {
+            name: pa.array(list(column), kind)
+            for (name, kind), column in zip(types.items(), zip(*rows, strict=True), strict=True)
+        }
     )
 
 

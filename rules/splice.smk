@@ -61,7 +61,7 @@ rule splice_pool:
         mem_mb=2000,
         runtime=15,
     params:
-        settings=SPLICE.selection.model_dump_json(include=SPLICE_ORDER),
+        settings=SPLICE.selection.model_dump_json(include=SPLICE_POOL),
         genes=splice_gene_file,
         code=CODE["splice_pool"],
     shell:

@@ -33,7 +33,6 @@ SPLICE_ORDER = {
     "min_sites",
     "strata",
     "seed",
-    "max_failed_genes",
 }
 # Settings of the model that shape scores; the others only shape how fast they come.
 SPLICE_SCORES = {
@@ -199,6 +198,10 @@ with errors_for_people():
         splice_refuse_missing(CONFIG.splice)
     SPLICE = splice_placed(CONFIG.splice, demo=Path(RESULTS, "demo", "splice"))
     SPLICE_RANKED = SPLICE.selection.policy in ERROR_RANKED
+    # How many genes may fail matters to the pool only where a person has named them.
+    SPLICE_POOL = SPLICE_ORDER | (
+        {"max_failed_genes"} if SPLICE.selection.gene_file else set()
+    )
     SPLICE_GENES, SPLICE_SCORED = gene_limits(
         SPLICE, cache=STATE / "cache", trust_cache=not workflow.is_main_process
     )

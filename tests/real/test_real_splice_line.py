@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from trainyard.yard.files import read_json
 from trainyard.yard.ledger import Ledger
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+CODE = ("Snakefile", "rules", "config", "profiles", "envs", "docs", "src", "workflow_scripts", "tests/configs")
 TYPES = {"donor": 1, "acceptor": 2}
 FIGURES = {
     "class_balance",
@@ -45,9 +48,10 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Line:
-    """A run of the splice line: its working folder and its name, which is that of its configuration."""
+    """A run of the splice line: its working folder, the code that runs, and its name, that of its configuration."""
 
     folder: Path
+    code: Path
     name: str
 
     @property
@@ -57,12 +61,14 @@ class Line:
 
     def snakemake(self, *arguments: str) -> str:
         """Build the whole line and return what Snakemake printed; fails if Snakemake does."""
-        command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile")]
-        command += ["--directory", str(self.folder), "--workflow-profile", str(REPOSITORY / "profiles" / "default")]
-        command += ["--configfile", str(REPOSITORY / "tests" / "configs" / f"{self.name}.yaml"), "--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", "-s", str(self.code / "Snakefile")]
+        command += ["--directory", str(self.folder), "--workflow-profile", str(self.code / "profiles" / "default")]
+        command += ["--configfile", str(self.code / "tests" / "configs" / f"{self.name}.yaml"), "--cores", "2"]
+        path = os.pathsep.join([str(self.code / "src"), str(self.code)])
         done = subprocess.run(
             [*command, *arguments, "splice"],
             cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -93,17 +99,29 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def isotools(workplace: Path) -> Line:
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code, so that an edit while minutes pass does not make a second run build anew."""
+    folder = tmp_path_factory.mktemp("code")
+    for name in CODE:
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(REPOSITORY / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def isotools(workplace: Path, code: Path) -> Line:
     """54 genes with the 80-nt weights: built, trained and drawn."""
-    line = Line(workplace, "real_splice_isotools")
+    line = Line(workplace, code, "real_splice_isotools")
     line.snakemake()
     return line
 
 
 @pytest.fixture(scope="module")
-def chr22(workplace: Path) -> Line:
+def chr22(workplace: Path, code: Path) -> Line:
     """The three genes of 300 kb with the 10,000-nt weights: built, trained and drawn."""
-    line = Line(workplace, "real_splice_chr22")
+    line = Line(workplace, code, "real_splice_chr22")
     line.snakemake()
     return line
 

@@ -71,6 +71,8 @@ def model_files(model: SpliceModelSettings) -> list[Path]:
         return list(model.weights)
     if not source.is_dir():
         return [*model.weights, source]
+    from trainyard.splice.scorestore import CARD
+
     found = source.iterdir() if (source / CARD).is_file() else source.rglob("*")
     return [*model.weights, *sorted(found)]
 

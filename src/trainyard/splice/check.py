@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from trainyard.splice import naming, verdicts
 from trainyard.splice.columnchecks import ColumnFacts, column_facts
+from trainyard.splice.gate import reported
 from trainyard.splice.genemanifest import read_gene_manifest
 from trainyard.splice.master import Master, inspect_master, read_manifest
 from trainyard.splice.plan import planned_count, read_ranking
@@ -121,6 +122,8 @@ def check_dataset(
 def check_build(base: Path, settings: SpliceSettings, *, splits: Path | None = None) -> Report:
     """Check the dataset of a finished build and its ledgers; writes `check/check.json` and `check/ledger.json`.
 
+    Where a check fails, `check/check_refused.json` is written instead.
+
     Args:
         base: Folder of the line.
         settings: What it was built with.
@@ -145,8 +148,8 @@ def check_build(base: Path, settings: SpliceSettings, *, splits: Path | None = N
     )
     _check_ledger(ledgers["batches"], report, planned)
     write_json(base / "check" / "ledger.json", {name: ledger.to_dict() for name, ledger in ledgers.items()})
-    write_json(base / "check" / "check.json", report.to_dict())
-    report.raise_failures()
+    with reported(base / "check" / "check.json", report.to_dict()):
+        report.raise_failures()
     return report
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from trainyard.splice.gate import reported
 from trainyard.splice.reference import Reference
 from trainyard.splice.schema import ACCEPTOR, DONOR, SITE_TYPES
 from trainyard.splice.scorestore import ScoreStore
 from trainyard.yard.errors import InputError
-from trainyard.yard.files import write_json
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int32]
@@ -114,12 +114,12 @@ class OffsetReport:
 
 
 def offset_gate(reference: Reference, store: ScoreStore, out: Path, *, min_share: float) -> OffsetReport:
-    """Measure the genes of a store, write `offset.json`, and let them pass or not.
+    """Measure the genes of a store, let them pass or not, and write what was found.
 
     Args:
         reference: Genes and their sites.
         store: Their scores, of a whole build or of a part; genes that were not scored are passed over.
-        out: `offset.json`, written whether the gate lets the genes pass or not.
+        out: `offset.json` of genes that pass; of others it is `offset_refused.json` beside it.
         min_share: See `check`.
 
     Raises:
@@ -133,9 +133,9 @@ def offset_gate(reference: Reference, store: ScoreStore, out: Path, *, min_share
         sites = {site_type: t[pc.equal(site_types, site_type).to_numpy()] for site_type in SITE_TYPES}
         tracks = dict(zip(SITE_TYPES, store.get(gene_id), strict=True))
         report.add(reference.gene(gene_id)["strand"], tracks, sites)
-    write_json(out, {**report.to_dict(), "min_offset_share": min_share})
     inputs = (reference.description[name]["path"] for name in ("annotation", "fasta"))
-    check(report, min_share=min_share, what=" with ".join(inputs))
+    with reported(out, {**report.to_dict(), "min_offset_share": min_share}):
+        check(report, min_share=min_share, what=" with ".join(inputs))
     return report
 
 
@@ -204,7 +204,7 @@ def _cause(modes: Mapping[Group, int]) -> str:
     if genomic == {0}:
         return (
             "many sites lie beside a stronger one, so annotation and model disagree, or the model is a weak one; look"
-            " at the counts in offset.json, and lower min_offset_share if they are plausible"
+            " at the counts in offset_refused.json, and lower min_offset_share if they are plausible"
         )
     if by_type[DONOR] <= {-1} and by_type[ACCEPTOR] <= {1}:
         return "the annotation gives the bases next to the exons, not their ends"

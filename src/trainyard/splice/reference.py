@@ -14,6 +14,7 @@ import pyarrow as pa
 from trainyard.splice import contigs, motif
 from trainyard.splice.contigs import ContigMatch
 from trainyard.splice.entities import Annotation, load_annotation
+from trainyard.splice.gate import reported
 from trainyard.splice.genes import Tables, build_tables
 from trainyard.splice.genome import Genome
 from trainyard.splice.motif import MotifReport
@@ -190,20 +191,19 @@ def _gate(
     settings: SpliceInputSettings,
     out: Path,
 ) -> MotifReport:
-    """Motif gate over unique introns; `motif.json` is written whether it lets the annotation pass or not."""
+    """Motif gate over unique introns; of an annotation that it refuses `motif_refused.json` is written."""
     introns, names = tables.introns, list(genome.contigs)
     position = {name: i for i, name in enumerate(names)}
     chrom = tables.genes["chrom"].combine_chunks().dictionary_encode()
     by_row = pa.array([position[name] for name in chrom.dictionary.to_pylist()], pa.int32()).take(chrom.indices)
     unique = motif.unique_introns(names, by_row.to_numpy()[introns.gene], introns.left, introns.right, introns.sign)
     report = motif.measure(genome, unique)
-    write_json(out / "motif.json", {**report.to_dict(), "min_motif_share": settings.min_motif_share})
     conflicts = contigs.length_conflicts(match, genome.contigs, found.regions)
     if conflicts:
         logging.warning("the annotation states other lengths than the FASTA has for %s", _some(conflicts))
-    motif.check(
-        report, min_share=settings.min_motif_share, what=f"{found.path} with {genome.path}", conflicts=conflicts
-    )
+    least, what = settings.min_motif_share, f"{found.path} with {genome.path}"
+    with reported(out / "motif.json", {**report.to_dict(), "min_motif_share": least}):
+        motif.check(report, min_share=least, what=what, conflicts=conflicts)
     odd = motif.odd_contigs(report)
     if odd:
         logging.warning("introns of %s are mostly not GT-AG: are they of this build?", _some(odd))

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from trainyard.demo.splice import ANNOTATION, FASTA, write_inputs
+from trainyard.splice.artifacts import find_artifacts
 from trainyard.splice.catalogue import batches, gene_limits, model_files, placed, refuse_missing
+from trainyard.splice.scorestore import CARD
 from trainyard.splice.settings import SpliceDemoSettings, SpliceModelSettings, SpliceSettings
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import write_json, write_text
@@ -56,14 +58,22 @@ def test_nothing_is_asked_of_what_the_demo_makes_and_of_what_is_not_used(folder:
 
 def test_files_of_a_model_are_its_weights_and_the_top_of_a_store(tmp_path: Path) -> None:
     store = tmp_path / "scores"
-    for name in ("index_00002.parquet", "index_00001.parquet", "genes/ab/key.npy"):
+    for name in ("index_00002.parquet", "index_00001.parquet", "genes/ab/key.npy", CARD):
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         write_text(store / name, name)
     weights = [tmp_path / "b.pt", tmp_path / "a.pt"]
     assert model_files(SpliceModelSettings(weights=weights)) == weights
     found = model_files(SpliceModelSettings(weights=weights, scores=store))
-    assert [path for path in found if path.is_file()] == [store / "index_00001.parquet", store / "index_00002.parquet"]
+    assert [path.name for path in found if path.is_file()] == ["index_00001.parquet", "index_00002.parquet", CARD]
     assert model_files(SpliceModelSettings(scores=tmp_path / "table.tsv")) == [tmp_path / "table.tsv"]
+
+
+def test_files_of_a_folder_of_tables_are_those_that_are_imported(tmp_path: Path) -> None:
+    for name in ("a.tsv", "chr1/b.tsv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_text(tmp_path / name, "gene_id\n")
+    found = model_files(SpliceModelSettings(backend="scores-import", scores=tmp_path))
+    assert [path for path in found if path.is_file()] == find_artifacts([tmp_path])
 
 
 def test_stated_numbers_of_genes_are_taken_as_they_are(folder: Path, tmp_path: Path) -> None:

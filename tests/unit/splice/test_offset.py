@@ -164,4 +164,4 @@ def test_the_command_stops_a_shifted_build_and_leaves_the_numbers(reference, tmp
     index = stored(reference, tmp_path / "shifted", move=1)
     with pytest.raises(InputError, match=r"genes.gtf with .*genome.fa: .*at offset \+1"):
         offset_gate_command([*arguments, str(index)])
-    assert read_json(out)["groups"][0]["mode"] == 1
+    assert read_json(out.with_name("offset_refused.json"))["groups"][0]["mode"] == 1

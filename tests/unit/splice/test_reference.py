@@ -112,7 +112,7 @@ def test_a_shifted_annotation_is_refused_with_its_offset(inputs, tmp_path, offse
         made(inputs, tmp_path / "out")
     assert not (tmp_path / "out" / "reference.json").exists()
     assert not (tmp_path / "out" / "genes.parquet").exists()
-    assert read_json(tmp_path / "out" / "motif.json")["best_shift_by_strand"]["+"]["exon_starts"] == -offset
+    assert read_json(tmp_path / "out" / "motif_refused.json")["best_shift_by_strand"]["+"]["exon_starts"] == -offset
 
 
 def test_another_naming_of_contigs_is_seen_through_or_refused_with_a_suggestion(inputs, tmp_path):

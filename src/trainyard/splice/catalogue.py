@@ -7,7 +7,8 @@ from pathlib import Path
 from trainyard.splice.genelist import read_gene_file
 from trainyard.splice.naming import batch_label
 from trainyard.splice.reasons import Reason
-from trainyard.splice.settings import ERROR_RANKED, SpliceModelSettings, SpliceSettings
+from trainyard.splice.settings import ERROR_RANKED, SpliceInputSettings, SpliceModelSettings, SpliceSettings
+from trainyard.splice.split import bare_contig
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import read_json, write_json
 from trainyard.yard.identity import keyed_hash
@@ -122,25 +123,31 @@ def _annotated_genes(settings: SpliceSettings, cache: Path, trust_cache: bool) -
     path, selection = settings.inputs.annotation, settings.selection
     if path is None or not path.is_file():
         raise InputError(f"{path}: the annotation is not there; set splice.inputs.annotation")
-    key = keyed_hash("splice-genes", str(path), *selection.gene_types, str(selection.min_sites > 0))
+    inputs, filters = settings.inputs, (selection.gene_types, selection.min_sites > 0)
+    key = keyed_hash("splice-genes", str(path), repr((filters, inputs.contigs, inputs.contig_aliases)))
     file = cache / f"splice-genes-{key:016x}.json"
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns]
     known = _known(file)
     if known is not None and (trust_cache or known[0] == stamp):
         return known[1]
-    genes = _count(path, frozenset(selection.gene_types), spliced=selection.min_sites > 0)
+    genes = _count(path, inputs, frozenset(selection.gene_types), spliced=selection.min_sites > 0)
     write_json(file, {"stamp": stamp, "genes": genes})
     return genes
 
 
-def _count(path: Path, gene_types: frozenset[str], *, spliced: bool) -> int:
+def _count(path: Path, inputs: SpliceInputSettings, gene_types: frozenset[str], *, spliced: bool) -> int:
     import numpy as np
 
     from trainyard.splice.entities import load_annotation
 
     found = load_annotation(path, Ledger("splice", Reason))
     wanted = np.array([not gene_types or kind in gene_types for kind in found.genes.types], np.bool_)
+    if inputs.contigs:
+        used = {bare_contig(name) for name in inputs.contigs}
+        lies = [bare_contig(inputs.contig_aliases.get(name, name)) in used for name in found.contigs]
+        # A gene without a line of its own has no contig here (-1), and is counted.
+        wanted &= np.array([*lies, True], np.bool_)[found.genes.contig]
     exons = np.bincount(found.exons.transcript[found.exons.transcript >= 0], minlength=len(found.transcripts.ids))
     of_several = found.transcripts.gene[(exons > 1) & (found.transcripts.gene >= 0)]
     has_intron = np.zeros(len(wanted), np.bool_)

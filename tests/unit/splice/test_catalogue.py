@@ -88,6 +88,18 @@ def test_stated_numbers_of_genes_are_taken_as_they_are(folder: Path, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+def test_genes_of_contigs_that_are_left_out_do_not_count(folder: Path, tmp_path: Path) -> None:
+    contigs = sorted({line.split("\t")[0] for line in (folder / ANNOTATION).read_text().splitlines() if "\t" in line})
+    counts = [gene_limits(settings_of(folder, inputs={"contigs": [name]}), cache=tmp_path)[0] for name in contigs]
+    assert sum(counts) == 11
+    assert max(counts) < 11
+    # The FASTA may call it otherwise.
+    first = {"contigs": [f"chr{contigs[0]}"]}
+    assert gene_limits(settings_of(folder, inputs=first), cache=tmp_path)[0] == counts[0]
+    renamed = {"contigs": ["X1"], "contig_aliases": {contigs[0]: "X1"}}
+    assert gene_limits(settings_of(folder, inputs=renamed), cache=tmp_path)[0] == counts[0]
+
+
 def test_no_more_of_the_pool_is_scored_than_the_settings_say(folder: Path, tmp_path: Path) -> None:
     ranked = {"policy": "error_total", "pool": 4}
     assert gene_limits(settings_of(folder, selection=ranked), cache=tmp_path) == (4, 4)

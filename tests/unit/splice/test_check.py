@@ -74,6 +74,16 @@ def test_a_finished_build_passes_and_is_written_down(build: SmallBuild) -> None:
     assert set(read_json(build.base / "check" / "ledger.json")) == {"reference", "plan", "batches"}
 
 
+def test_a_refused_build_has_no_report_of_passed_checks(build: SmallBuild) -> None:
+    check_build(build.base, build.settings)
+    tamper(build, set_at("donor_score", 0, 2.0))
+    with pytest.raises(IntegrityError, match="checks failed"):
+        check_build(build.base, build.settings)
+    assert not (build.base / "check" / "check.json").exists()
+    told = read_json(build.base / "check" / "check_refused.json")
+    assert "failed" in {c["state"] for c in told["checks"]}
+
+
 def test_what_cannot_be_checked_is_not_passed(build: SmallBuild) -> None:
     report = check_dataset(build.base)
     assert {f.number for f in report.findings if f.passed is None} == {5, 6, 7, 12}

@@ -53,6 +53,7 @@ if "splice" in CONFIG.lines:
 
 onstart:
     take_run_locks()
+    handle_in_thread(SIGTERM)
 
 
 rule all:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from signal import SIGTERM
 
 import trainyard
 import workflow_scripts
@@ -12,6 +13,7 @@ from trainyard.yard.command import use_own_python
 from trainyard.yard.config import read_yaml
 from trainyard.yard.errors import ConfigError, TrainyardError
 from trainyard.yard.locks import RunLock
+from trainyard.yard.signals import handle_in_thread
 
 use_own_python(Path(workflow.basedir))
 STATE = Path(".trainyard")

@@ -16,6 +16,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--reference", type=Path, help="folder of the reference, to check figures on whole genes")
     parser.add_argument("--scores", type=Path, help="folder of the score store, for the same")
+    parser.add_argument("--indexes", type=Path, nargs="*", help="score indexes that count; all, if not given")
+    parser.add_argument(
+        "--held-out", nargs="*", help="contigs that the base model never saw; if not given, what the dataset says"
+    )
+    parser.add_argument("--trained-on", nargs="*", help="contigs that the base model saw, likewise")
     parser.add_argument("--settings", required=True, help="SpliceTrainSettings as JSON")
     parser.add_argument("--allow-partial", action="store_true", help="take what is finished of an incomplete dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
@@ -33,7 +38,9 @@ def main(argv: list[str] | None = None) -> None:
         args.model,
         args.out,
         settings,
-        sources=Sources.open(args.reference, args.scores) if whole else None,
+        sources=Sources.open(args.reference, args.scores, indexes=args.indexes or None) if whole else None,
+        held_out=args.held_out,
+        trained_on=args.trained_on,
         allow_partial=args.allow_partial,
     )
     for remark in report["remarks"]:

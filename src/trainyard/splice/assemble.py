@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from trainyard.splice import naming
 from trainyard.splice.dataset_schema import PERFORMANCE
+from trainyard.splice.gate import refused
 from trainyard.splice.genecounts import GeneRows, count_rows
 from trainyard.splice.genelist import TAKEN
 from trainyard.splice.genemanifest import (
@@ -37,7 +38,7 @@ from trainyard.splice.reasons import Reason
 from trainyard.splice.schema import GENES
 from trainyard.splice.settings import SpliceSettings
 from trainyard.yard.errors import IntegrityError
-from trainyard.yard.files import read_json, write_json
+from trainyard.yard.files import faults_named, read_json, write_json
 from trainyard.yard.ledger import Ledger
 from trainyard.yard.receipts import read_receipt, receipt_path
 
@@ -83,7 +84,7 @@ def assemble(
 
     Raises:
         IntegrityError: Parts are missing, damaged, of several schemas or of another plan, a gene has rows in two of
-            them, or too many genes failed.
+            them, or too many genes failed (then `check/gene_manifest_refused.csv` is written instead).
         InputError: Tables of the plan or of the reference are missing.
     """
     plan = _plan(base, settings, batches)
@@ -98,8 +99,8 @@ def assemble(
         )
     counts = count_rows(master.parts)
     rows = _gene_rows(base, plan, master, counts, present, splits or {})
+    _check_failed(rows, settings, refused(base / "check" / naming.GENE_MANIFEST))
     write_gene_manifest(base / "master" / naming.GENE_MANIFEST, rows)
-    _check_failed(rows, settings)
     tables = (PERFORMANCE.read(base / "batches" / naming.performance_batch(batch)) for batch in sorted(present))
     write_performance(base / naming.PERFORMANCE, tables)
     status = f"partial {len(present)} of {plan.batches}" if missing else COMPLETE
@@ -224,18 +225,26 @@ def _requested(base: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
     return taken, others
 
 
-def _check_failed(rows: Sequence[Mapping[str, Any]], settings: SpliceSettings) -> None:
+def _check_failed(rows: Sequence[Mapping[str, Any]], settings: SpliceSettings, out: Path) -> None:
+    """Refuse a dataset that lacks too many genes, and write the rows of all genes to `out`, which is else not there.
+
+    It does not stand in `master/`: a reader takes every table there for part of the dataset.
+    """
     selection = settings.selection
     limit = selection.max_failed_genes
     if limit is None:
         limit = LARGEST_FAILED_SHARE if selection.gene_file is None else 0.0
     failed, planned = failed_share(rows)
     if len(failed) > limit * planned:
+        write_gene_manifest(out, rows)
         shown = ", ".join(failed[:10]) + (f" and {len(failed) - 10} more" if failed[10:] else "")
         raise IntegrityError(
             f"{len(failed)} of {planned} genes failed, more than selection.max_failed_genes = {limit:g} allows:"
-            f" {shown}; put right what the reasons name, leave these genes out, or raise the limit"
+            f" {shown}; {out} lists every gene: put right what the reasons name, leave these genes out, or raise the"
+            " limit"
         )
+    with faults_named(out):
+        out.unlink(missing_ok=True)
 
 
 def _reference(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """Train, validation and test by what leaks: the locus cluster, and the contigs that the base model was trained on.
 
 The split of a gene is a pure function of the gene table and the settings: which genes a build takes plays no part, so a
-larger build moves no gene.
+larger build moves no gene. The copies on Y of genes of the pseudo-autosomal regions have the bases of their genes on X
+and go with them.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from trainyard.splice.artifacts import column_names, stream
+from trainyard.splice.dialects import PAR_Y
 from trainyard.splice.genelist import spellings
 from trainyard.splice.reasons import Reason
 from trainyard.splice.settings import SpliceSplitSettings
@@ -39,8 +41,8 @@ SPLIT = TableContract(
             "split_group",
             pa.string(),
             _META,
-            description="clusters that go together, named by the lexically first; the cluster itself without a group"
-            " table",
+            description="clusters that go together by the group table or as copies on X and Y, named by the lexically"
+            " first; mostly the cluster itself",
             nullable=False,
         ),
         Column("split", pa.string(), _META, description="train, val, test or none", nullable=False),
@@ -63,9 +65,9 @@ def assign(
 ) -> pa.Table:
     """Split of every gene, contract SPLIT.
 
-    Clusters of genes that overlap on one strand stay together, and so do clusters with genes of one family. Under
-    'base_heldout' and 'group' a keyed hash of the group's name, in [0, 1), is compared with the shares; under
-    'chromosome' the contig decides.
+    Clusters of genes that overlap on one strand stay together, and so do clusters with genes of one family; a gene on X
+    and its copy on Y (`_PAR_Y`) are one. Under 'base_heldout' and 'group' a keyed hash of the group's name, in [0, 1),
+    is compared with the shares; under 'chromosome' the contig decides.
 
     Args:
         genes: Contract GENES, all genes of the annotation; needed are gene_id, chrom and locus_cluster.
@@ -80,7 +82,8 @@ def assign(
         LeakageError: Genes that must stay together would stand in two splits.
     """
     rows = genes.select(["gene_id", "chrom", "locus_cluster"]).sort_by("gene_id").to_pylist()
-    groups = _groups({row["gene_id"]: row["locus_cluster"] for row in rows}, families)
+    clusters = {row["gene_id"]: row["locus_cluster"] for row in rows}
+    groups = _groups(clusters, [*families, *_copies(clusters)])
     contigs = {bare_contig(row["chrom"]) for row in rows}
     by_contig = _splits_by_contig(
         contigs, settings, held_out=held_out, trained_on=trained_on, may_be_empty=may_be_empty
@@ -115,11 +118,12 @@ def check_untorn(table: pa.Table) -> None:
                 contigs[row[unit]].add(row["chrom"])
         torn = sorted(name for name, found in splits.items() if len(found) > 1)
         if torn:
-            what = "locus clusters" if unit == "locus_cluster" else "groups of the group table"
+            what = "locus clusters" if unit == "locus_cluster" else "groups of clusters"
             raise LeakageError(
                 f"{len(torn)} {what} would stand in two splits, first that of {torn[0]}, in"
                 f" {' and '.join(sorted(splits[torn[0]]))} (contigs {', '.join(sorted(contigs[torn[0]]))}); list its"
-                " contigs in one split, split by group (splice.split.rule: group), or drop splice.split.group_table"
+                " contigs in one split, split by group (splice.split.rule: group), or drop splice.split.group_table if"
+                f" that joins them (genes on X and their copies on Y, {PAR_Y}, are joined without it)"
             )
 
 
@@ -282,7 +286,13 @@ def _drawn(group: str, settings: SpliceSplitSettings) -> str:
     return VAL if place < settings.train + settings.val else TEST
 
 
-def _groups(clusters: Mapping[str, str], families: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _copies(clusters: Mapping[str, str]) -> list[tuple[str, Hashable]]:
+    """Families of a gene on X and its copy on Y; their names are no text, so that they meet none of a group table."""
+    pairs = [(gene.removesuffix(PAR_Y), gene) for gene in clusters if gene.endswith(PAR_Y)]
+    return [(gene, (PAR_Y, pair[0])) for pair in pairs for gene in pair]
+
+
+def _groups(clusters: Mapping[str, str], families: Iterable[tuple[str, Hashable]]) -> dict[str, str]:
     """Group of each cluster: clusters that are linked by families, over any number of steps, share one.
 
     Args:
@@ -297,7 +307,7 @@ def _groups(clusters: Mapping[str, str], families: Iterable[tuple[str, str]]) ->
             cluster = parent[cluster]
         return cluster
 
-    first: dict[str, str] = {}
+    first: dict[Hashable, str] = {}
     for gene, family in families:
         if gene in clusters:
             one, other = root(clusters[gene]), root(first.setdefault(family, clusters[gene]))

@@ -170,6 +170,25 @@ def test_failed_genes_are_listed_with_their_reason_and_limited(tmp_path: Path) -
         build.assembled()
 
 
+def test_the_list_of_genes_outlives_a_dataset_that_is_refused_for_them(tmp_path: Path) -> None:
+    """Snakemake deletes the declared outputs of a job that has failed; this one is none of them."""
+    failing = tuple(f"G{number:03d}" for number in range(11))
+    build = built(tmp_path / "splice", failing=failing)
+    told = build.base / "check" / "gene_manifest_refused.csv"
+    with pytest.raises(IntegrityError, match=r"and 1 more; .*check/gene_manifest_refused.csv lists every gene"):
+        build.assembled()
+    assert not (build.master / "gene_manifest.csv").exists()
+    rows = read_gene_manifest(told).to_pylist()
+    assert {row["gene_id"]: row["reason"] for row in rows if row["status"] == "failed"} == dict.fromkeys(
+        failing, "no_scores"
+    )
+    assert len(rows) == 12
+    build.settings = small_settings(selection={"max_failed_genes": 0.95})
+    build.assembled()
+    assert not told.exists()
+    assert len(read_gene_manifest(build.master / "gene_manifest.csv").to_pylist()) == 12
+
+
 def test_every_requested_gene_ends_in_the_gene_manifest(tmp_path: Path) -> None:
     listed = tmp_path / "genes.txt"
     listed.write_text("NAME5\nG001.3\nG001\nnope\nG007\n")

@@ -124,6 +124,34 @@ def test_clusters_with_genes_of_one_family_go_together_over_any_number_of_steps(
     assert len({row["split"] for row in rows if row["split_group"] == "A"}) == 1
 
 
+@pytest.mark.parametrize("families", [[], [("X07_PAR_Y", "X03"), ("A", "X03")]], ids=["alone", "with a group table"])
+def test_copies_on_y_go_with_their_genes_on_x(families):
+    ids = [f"X{i:02d}" for i in range(40)]
+    table = genes(*((i, "chrX", i) for i in ids), *((f"{i}_PAR_Y", "chrY", f"{i}_PAR_Y") for i in ids), ("A", "1", "A"))
+    table = assign(table, SpliceSplitSettings(rule="group"), held_out=(), families=families)
+    split = split_of(table)
+    assert {split[i] for i in ids} == set(SPLITS)
+    assert all(split[i] == split[f"{i}_PAR_Y"] for i in ids)
+    group = dict(zip(table["gene_id"].to_pylist(), table["split_group"].to_pylist(), strict=True))
+    joined = {"X07": "A", "X07_PAR_Y": "A"} if families else {}
+    assert group == {"A": "A"} | {name: name[:3] for name in group if name != "A"} | joined
+
+
+def test_copies_on_y_without_their_genes_on_x_are_drawn_for_themselves():
+    table = assign(genes(("B_PAR_Y", "chrY", "B_PAR_Y")), SpliceSplitSettings(rule="group"), held_out=())
+    assert table["split_group"].to_pylist() == ["B_PAR_Y"]
+
+
+def test_contig_lists_that_part_copies_from_their_genes_are_refused_and_others_are_not():
+    table = genes(("B", "chrX", "B"), ("B_PAR_Y", "chrY", "B_PAR_Y"), ("C", "1", "C"))
+    parted = SpliceSplitSettings(rule="chromosome", train_contigs=["X", "1"], test_contigs=["Y"])
+    with pytest.raises(LeakageError, match=r"first that of B, .*chrX, chrY.*copies on Y"):
+        assign(table, parted, held_out=())
+    for train, test in ((["1"], ["X", "Y"]), (["1"], ["X"])):
+        listed = SpliceSplitSettings(rule="chromosome", train_contigs=train, test_contigs=test)
+        assert split_of(assign(table, listed, held_out=()))["B"] == "test"
+
+
 def test_a_family_on_contigs_of_two_splits_is_refused():
     table = genes(("A", "chr1", "A"), ("B", "chr2", "B"))
     chosen = SpliceSplitSettings(rule="chromosome", train_contigs=["1"], test_contigs=["2"])

@@ -122,6 +122,10 @@ class SplitRows:
         """Rows of train, val or test."""
         return self._rows[split]
 
+    def contigs(self, split: str) -> list[str]:
+        """Contig of each gene of train, val or test, in the order of `rows(split).genes`."""
+        return [str(self._splits[gene]["chrom"]) for gene in self._rows[split].genes]
+
     def pieces(self, split: str, columns: Sequence[str], *, keep: Bools | None = None) -> Iterator[Floats]:
         """Features of the rows of a split, in pieces of at most `CELLS` cells.
 

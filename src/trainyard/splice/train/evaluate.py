@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from trainyard.splice.settings import SpliceTrainSettings
-from trainyard.splice.split import TEST, VAL
+from trainyard.splice.split import TEST, VAL, bare_contig
 from trainyard.splice.train.data import Floats, Rows, SplitRows, open_rows
 from trainyard.splice.train.delta import (
     BASE,
@@ -46,6 +46,7 @@ from trainyard.yard.files import atomic_open, write_json
 from trainyard.yard.tables import Column, Role, TableContract
 
 SCORED_SPLITS = (VAL, TEST)
+_SHOWN = 8
 _F32 = pa.float32()
 PREDICTIONS = TableContract(
     "splice_predictions",
@@ -74,6 +75,8 @@ def evaluate(
     settings: SpliceTrainSettings,
     *,
     sources: Sources | None = None,
+    held_out: Sequence[str] | None = None,
+    trained_on: Sequence[str] | None = None,
     allow_partial: bool = False,
 ) -> dict[str, Any]:
     """Score val and test, and compare the meta-model with the base model on them.
@@ -96,6 +99,8 @@ def evaluate(
         out: Folder of the results; made if missing.
         settings: The training block of the configuration.
         sources: Reference and scores of the build, to score every position of some test genes; None for no such check.
+        held_out: Contigs that the base model never saw; None for what the dataset says of it.
+        trained_on: Contigs that it saw, where they are stated; None for the same.
         allow_partial: Read what is finished of an incomplete dataset.
 
     Returns:
@@ -122,6 +127,7 @@ def evaluate(
     by_type = {name: found.by for name, found in scored[TEST].items()}
     own = gene_deltas(data.rows(TEST), by_type, thresholds)
     told = _compare(own, data, settings)
+    told["remarks"] += seen_by_base_model(data, held_out, trained_on)
     _write(out / "baseline_metrics.tsv", METRICS, metrics[BASE], delimiter="\t")
     _write(out / "meta_metrics.tsv", METRICS, metrics[META], delimiter="\t")
     _write_csv(out / "delta_vs_baseline.csv", DELTA, delta_table(told.pop("rows")))
@@ -147,6 +153,36 @@ def evaluate(
     report = dict(without_nan(report))
     write_json(out / "metrics.json", report)
     return report
+
+
+def seen_by_base_model(
+    data: SplitRows, held_out: Sequence[str] | None = None, trained_on: Sequence[str] | None = None
+) -> list[str]:
+    """A sentence on test genes that the base model may know by heart; none where there are none, or nothing is known.
+
+    Args:
+        data: The dataset.
+        held_out: Contigs that the base model never saw, with or without `chr`; None for what the dataset says of it.
+        trained_on: Contigs that it saw, where they are stated; None for the same.
+    """
+    card = (data.master.manifest or {}).get("model") or {}
+    held_out = card.get("held_out_contigs") if held_out is None else held_out
+    trained_on = card.get("trained_on_contigs") if trained_on is None else trained_on
+    if held_out is None:
+        return []
+    unseen = {bare_contig(name) for name in held_out} - {bare_contig(name) for name in trained_on or ()}
+    contigs = data.contigs(TEST)
+    seen = [contig for contig in contigs if bare_contig(contig) not in unseen]
+    if not seen:
+        return []
+    names = sorted(set(seen))
+    shown = ", ".join(names[:_SHOWN]) + (f", ... ({len(names)} in all)" if names[_SHOWN:] else "")
+    return [
+        f"THE BASE MODEL MAY KNOW THE TEST GENES: {len(seen)} of {len(contigs)} lie on contigs that it was trained on,"
+        f" or that splice.model.held_out_contigs does not name ({shown}). Its scores may be better there than on new"
+        " genes, and so may all that is made of them: do not take the figures for those of new genes, or split inside"
+        " the contigs that it never saw (splice.split.rule: base_heldout)."
+    ]
 
 
 def predictions(rows: Rows, probability: Floats, settings: SpliceTrainSettings) -> pa.Table:

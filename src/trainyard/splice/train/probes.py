@@ -1,9 +1,10 @@
 """Sanity probes: what must not be learnable is not learned. A build in which it is fails.
 
 Shuffled labels: labels are dealt out anew within each gene, and a small model is trained on them. No feature can know
-them, so within genes the model must rank rows that it has not seen by chance. It does better where rows of train come
-back in other splits, or where scoring looks at what it must not. A few sites say little, so labels are dealt out again
-and again, until chance can move the mean by no more than a quarter of the tolerance.
+them, so within genes the model must rank rows that it has not seen by chance. It does better where genes of train come
+back in other splits, be it under other names: labels are dealt by what a gene is, not by what it is called, so a copy
+gets those of its original, which the model has learned. A few sites say little, so labels are dealt out again and
+again, until chance can move the mean by no more than a quarter of the tolerance.
 
 Missingness: a small model sees only which values are missing. If that tells sites from other rows, values are missing
 because of the label.
@@ -15,7 +16,7 @@ model, so they always use shallow XGBoost trees, on all sites of some thousand a
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from trainyard.splice.train.data import Bools, Floats, Rows, SplitRows
 from trainyard.splice.train.feed import CLASSES, make_feed
 from trainyard.splice.train.metrics import is_nan, within_group_auroc
 from trainyard.yard.errors import LeakageError
-from trainyard.yard.identity import generator, unit_interval
+from trainyard.yard.identity import keyed_hash, unit_interval
 
 TOLERANCE = 0.02
 """How far an AUROC may be from 0.5."""
@@ -47,8 +48,7 @@ PARAMETERS = {"max_depth": 3, "learning_rate": 0.3, "colsample_bytree": 0.3}
 _NAMED = 5
 
 Classes = NDArray[np.int8]
-
-_log = logging.getLogger(__name__)
+Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Probe:
     """Sites among the rows that were scored."""
     columns: tuple[str, ...]
     """Columns that the models used most, or whose missing values betray the label."""
+    alike: tuple[str, ...] = ()
+    """Some genes that were scored and have the very sites and scores of one that was learned from."""
 
     @property
     def band(self) -> float:
@@ -82,7 +84,8 @@ class Probe:
         told = {"auroc": self.auroc, "standard_error": self.error, "band": self.band}
         numbers = {name: None if is_nan(value) else value for name, value in told.items()}
         counts = {"deals": self.deals, "sites": self.sites}
-        return {"name": self.name, **numbers, **counts, "columns": list(self.columns), "passed": self.passed}
+        named = {"columns": list(self.columns), "alike": list(self.alike)}
+        return {"name": self.name, **numbers, **counts, **named, "passed": self.passed}
 
 
 def run_probes(data: SplitRows, columns: Sequence[str], settings: SpliceTrainSettings) -> list[Probe]:
@@ -108,11 +111,12 @@ def check_probes(probes: Sequence[Probe]) -> None:
         told = "; ".join(
             f"{probe.name}: AUROC {probe.auroc:.4f}, allowed 0.5 +- {probe.band:.3f}, columns"
             f" {', '.join(probe.columns) or 'none by itself'}"
+            + (f", the same gene twice: {', '.join(probe.alike)}" if probe.alike else "")
             for probe in failed
         )
         raise LeakageError(
             f"sanity probes of the training found what must not be there ({told}); leave these columns out, or look for"
-            " rows that are in train and in another split"
+            " rows that are in train and in another split: genes that are alike go together by splice.split.group_table"
         )
 
 
@@ -125,21 +129,28 @@ class Sample:
     """Shape `(n, columns)`."""
     target: Classes
     """Class of each row."""
+    place: Hashes
+    """What each row is known by, whatever its gene is called: see `row_places`."""
     names: tuple[str, ...]
     """Genes."""
+    keys: Hashes
+    """What each of them is known by: see `gene_keys`."""
     gene: NDArray[np.int32]
     """Number of each row's gene in `names`."""
     classes: int
 
     def dealt(self, seed: int, deal: int) -> Classes:
-        """Classes dealt out anew within each gene, the same way whatever other genes there are."""
+        """Classes dealt out anew within each gene, whatever it is called and whichever others there are."""
         found = np.empty_like(self.target)
-        order = np.argsort(self.gene, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(self.gene[order])) + 1):
-            if rows.size:
-                draw = generator("splice probes shuffled", seed, deal, self.names[self.gene[rows[0]]])
-                found[rows] = self.target[rows][draw.permutation(rows.size)]
+        draw = _mixed(self.place + np.uint64(keyed_hash("splice probes shuffled", seed, deal)))
+        found[np.lexsort((draw, self.gene))] = self.target[np.lexsort((-self.target, self.gene))]
         return found
+
+    def alike(self, other: Sample) -> tuple[str, ...]:
+        """The first few genes of the other that are genes of this one, as `name there (name here)`."""
+        mine = {int(self.keys[number]): self.names[number] for number in np.unique(self.gene)[::-1]}
+        both = ((other.names[number], mine.get(int(other.keys[number]))) for number in np.unique(other.gene))
+        return tuple(f"{theirs} ({own})" for theirs, own in both if own is not None)[:_NAMED]
 
 
 def shuffled_labels(learn: Sample, score: Sample, settings: SpliceTrainSettings) -> Probe:
@@ -164,7 +175,8 @@ def shuffled_labels(learn: Sample, score: Sample, settings: SpliceTrainSettings)
         said = model.predict(score.features)
         areas[deal], _ = macro_auroc(said, score.dealt(settings.seed, deal), score.gene)
         gains += model.gains()
-    return Probe(name, float(areas.mean()), one / math.sqrt(deals), deals, sites, _largest(gains, learn.columns))
+    error, used = one / math.sqrt(deals), _largest(gains, learn.columns)
+    return Probe(name, float(areas.mean()), error, deals, sites, used, learn.alike(score))
 
 
 def missingness(learn: Sample, score: Sample, settings: SpliceTrainSettings) -> Probe:
@@ -222,18 +234,50 @@ def macro_auroc(said: Floats, target: Classes, gene: NDArray[np.int32]) -> tuple
     return float(told[:, 0].mean()), float(told[:, 1].mean())
 
 
-def chosen_rows(rows: Rows, seed: int) -> Bools:
+def gene_keys(rows: Rows) -> Hashes:
+    """What each gene is known by, whatever it is called: a hash of where its sites are and how they are scored.
+
+    Sites are never sampled away, other rows are, so a copy of a gene has its key whichever rows were drawn of it. Of a
+    gene without sites, of which probes see nothing, all rows count.
+
+    Args:
+        rows: Rows of a split.
+
+    Returns:
+        Shape `(genes,)`.
+    """
+    keys = np.empty(len(rows.genes), np.uint64)
+    for number, mine in enumerate(rows.by_gene):
+        sites = mine[rows.label[mine] > 0]
+        told = sites if sites.size else mine
+        told = told[np.argsort(rows.position[told], kind="stable")]
+        content = hashlib.sha256()
+        for values in (rows.position, rows.label, rows.donor, rows.acceptor):
+            content.update(values[told].tobytes())
+        keys[number] = int.from_bytes(content.digest()[:8], "little")
+    return keys
+
+
+def row_places(rows: Rows, keys: Hashes) -> Hashes:
+    """What each row is known by, shape `(n,)`: a hash of its gene's key and its position, no two of a gene alike."""
+    return _mixed(keys[rows.gene] + rows.position.astype(np.uint64))
+
+
+def chosen_rows(rows: Rows, seed: int, keys: Hashes) -> Bools:
     """All sites of genes drawn by hash, and a few others of each of these genes, shape `(n,)`.
+
+    Of a gene and its copy the same are drawn.
 
     Args:
         rows: Rows of a split.
         seed: Of the draws.
+        keys: Of its genes; see `gene_keys`.
     """
     keep = np.zeros(len(rows), np.bool_)
     share = min(1.0, SITES / max(1, int((rows.label > 0).sum())))
-    draws = rows.draws("splice probes", seed)
-    for name, mine in zip(rows.genes, rows.by_gene, strict=True):
-        if unit_interval("splice probes gene", seed, name) < share:
+    draws = _mixed(row_places(rows, keys) + np.uint64(keyed_hash("splice probes", seed)))
+    for key, mine in zip(keys.tolist(), rows.by_gene, strict=True):
+        if unit_interval("splice probes gene", seed, key) < share:
             sites, others = mine[rows.label[mine] > 0], mine[rows.label[mine] == 0]
             keep[sites] = True
             keep[others[np.argsort(draws[others], kind="stable")[: OTHERS * sites.size]]] = True
@@ -242,24 +286,35 @@ def chosen_rows(rows: Rows, seed: int) -> Bools:
 
 def _sample(data: SplitRows, splits: Sequence[str], columns: Sequence[str], settings: SpliceTrainSettings) -> Sample:
     """Rows of some splits, the genes of which are none of one another's."""
-    features, target, gene = [], [], []
+    features, target, gene, place, keys = [], [], [], [], []
     names: list[str] = []
     for split in splits:
         rows = data.rows(split)
-        keep = chosen_rows(rows, settings.seed)
+        keys.append(gene_keys(rows))
+        keep = chosen_rows(rows, settings.seed, keys[-1])
         feed = make_feed(data, split, columns, settings.target, keep=keep)
         features.append(feed.matrix())
         target.append(feed.target)
+        place.append(row_places(rows, keys[-1])[keep])
         gene.append((rows.gene[keep] + len(names)).astype(np.int32))
         names.extend(rows.genes)
     return Sample(
         tuple(columns),
         np.concatenate(features),
         np.concatenate(target),
+        np.concatenate(place),
         tuple(names),
+        np.concatenate(keys),
         np.concatenate(gene),
         len(CLASSES[settings.target]),
     )
+
+
+def _mixed(numbers: Hashes) -> Hashes:
+    """Numbers scattered over all 64 bits, no two to the same: the finisher of SplitMix64 (Steele et al. 2014)."""
+    found = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return found ^ (found >> np.uint64(31))
 
 
 def _learnable(sample: Sample) -> bool:

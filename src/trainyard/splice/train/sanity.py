@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from trainyard.splice.gate import reported
 from trainyard.splice.settings import SpliceTrainSettings
 from trainyard.splice.train.ablation import ABLATIONS, ablations
 from trainyard.splice.train.data import open_rows
 from trainyard.splice.train.fit import checked_pruning, choose_columns, dataset_id
 from trainyard.splice.train.probes import Probe, check_probes, run_probes
-from trainyard.yard.files import write_json
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def probe(
         allow_partial: Read what is finished of an incomplete dataset.
 
     Raises:
-        LeakageError: A probe is out of its band; `probes.json` is written before.
+        LeakageError: A probe is out of its band; `probes_refused.json` is written instead.
         InputError, IntegrityError: See `fit.train`.
     """
     data = open_rows(folder, splits, allow_partial=allow_partial)
@@ -40,10 +40,10 @@ def probe(
     cache = out / ".external_memory_probes"
     found = run_probes(data, columns, settings) if settings.probes else []
     report = {"enabled": settings.probes, "dataset_id": dataset_id(data), "probes": [one.to_dict() for one in found]}
-    write_json(out / "probes.json", report)
     for one in found:
         _log.info("%s: AUROC %.4f over %d deals, allowed 0.5 +- %.3f", one.name, one.auroc, one.deals, one.band)
-    check_probes(found)
+    with reported(out / "probes.json", report):
+        check_probes(found)
     table = ablations(data, pruning, settings, cache=cache) if settings.ablations else ABLATIONS.schema.empty_table()
     ABLATIONS.write_csv(out / "ablations.csv", table)
     return found

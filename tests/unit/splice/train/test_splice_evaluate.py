@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 from trainyard.splice.prune import prune
 from trainyard.splice.settings import SplicePruneSettings
 from trainyard.splice.train.delta import OWN, cluster_bootstrap, paired_tests, summarise
-from trainyard.splice.train.evaluate import evaluate
+from trainyard.splice.train.evaluate import evaluate, seen_by_base_model
 from trainyard.splice.train.fit import train
 from trainyard.splice.train.pooled import BIN_EDGES
 from trainyard.yard.errors import InputError
@@ -239,6 +240,36 @@ def test_an_outside_table_that_cannot_serve_is_refused(trained, quick, tmp_path,
     settings = quick.model_copy(update={"baseline": path})
     with pytest.raises(InputError, match=words):
         evaluate(trained.master, trained.splits, trained.model, tmp_path, settings)
+
+
+def test_test_genes_on_contigs_that_the_base_model_was_trained_on_are_told_aloud(trained, quick, tmp_path, capsys):
+    options = {"master": trained.master, "splits": trained.splits, "model": trained.model, "out": tmp_path}
+    command = [word for name, path in options.items() for word in (f"--{name}", str(path))]
+    command += ["--settings", quick.model_dump_json()]
+    splice_evaluate.main([*command, "--held-out", "3", "5", "--trained-on"])
+    (told,) = json.loads((tmp_path / "metrics.json").read_text())["remarks"]
+    assert "THE BASE MODEL MAY KNOW THE TEST GENES: 8 of 8" in told
+    assert told in capsys.readouterr().out
+    splice_evaluate.main([*command, "--held-out", "1", "3", "--trained-on", "2"])
+    assert json.loads((tmp_path / "metrics.json").read_text())["remarks"] == []
+
+
+def test_contigs_are_compared_without_chr_and_doubt_counts_as_seen(trained):
+    data = trained.rows()
+    assert seen_by_base_model(data, ["chr1"], []) == []
+    assert "(1)" in seen_by_base_model(data, ["chr2"], [])[0]
+    assert "8 of 8" in seen_by_base_model(data, ["1"], ["chr1"])[0]
+    assert "8 of 8" in seen_by_base_model(data, [], [])[0]
+
+
+@pytest.mark.parametrize(("held_out", "remarks"), [(["1"], 0), (["2"], 1), (None, 0)])
+def test_where_the_command_does_not_say_the_card_of_the_dataset_does(trained, tmp_path, held_out, remarks):
+    copy = type(trained)(shutil.copytree(trained.base, tmp_path / "copy"))
+    manifest = copy.master / "manifest.json"
+    told = json.loads(manifest.read_text())
+    card = {} if held_out is None else {"held_out_contigs": held_out, "trained_on_contigs": []}
+    manifest.write_text(json.dumps(told | {"model": told["model"] | card}))
+    assert len(seen_by_base_model(copy.rows())) == remarks
 
 
 def test_without_val_thresholds_stay_at_one_half(tmp_path, quick):

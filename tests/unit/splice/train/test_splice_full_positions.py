@@ -12,6 +12,7 @@ from small_build import SmallBuild, small_settings
 
 from trainyard.splice.prune import prune
 from trainyard.splice.schema import GENES
+from trainyard.splice.scorestore import Entry, ScoreStore
 from trainyard.splice.settings import SplicePruneSettings, SpliceSplitSettings, SpliceTrainSettings
 from trainyard.splice.split import write_split
 from trainyard.splice.structure import GeneTable
@@ -20,6 +21,7 @@ from trainyard.splice.train.fit import train
 from trainyard.splice.train.full_positions import Sources, remarks
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.files import read_json, write_json
+from workflow_scripts import splice_evaluate
 
 QUICK = SpliceTrainSettings(rounds=15, threads=1, parameters={"max_depth": 3, "learning_rate": 0.3}, bootstrap=20)
 
@@ -109,6 +111,36 @@ def test_rows_of_other_scores_than_those_in_the_store_are_refused(sampled, tmp_p
     sources = Sources(Changed(sampled.build), sampled.sources.table)
     with pytest.raises(IntegrityError, match="build the dataset again"):
         judge(sampled, tmp_path, sources)
+
+
+def stored(build, folder, number, genes, *, louder=1.0):
+    """Put scores of genes into a store, with an index of their own."""
+    store, entries = ScoreStore(folder), []
+    for place, gene_id in enumerate(genes):
+        found = build.gene(gene_id)
+        key = f"{number:016x}{place:016x}"
+        sha256 = store.put(key, np.stack([found.donor * np.float32(louder), found.acceptor]))
+        entries.append(Entry(gene_id, found.donor.size, key, sha256, None))
+    index = folder / f"index_{number:05d}.parquet"
+    store.write_index(index, entries, model_id="toy-1")
+    return index
+
+
+def test_indexes_of_an_earlier_plan_beside_those_that_count_are_not_read(sampled, tmp_path):
+    build, scores = sampled.build, tmp_path / "scores"
+    indexes = [stored(build, scores, n, genes) for n, genes in ((1, build.genes[:12]), (2, build.genes[12:]))]
+    # The earlier plan had more batches, and scores of another model for genes of this one.
+    stale = stored(build, scores, 9, build.genes[5:9], louder=0.5)
+    options = {"master": build.master, "splits": sampled.folder / "split.parquet", "model": sampled.folder / "train"}
+    options |= {"reference": build.base / "reference", "scores": scores, "out": tmp_path / "out"}
+    command = [word for name, path in options.items() for word in (f"--{name}", str(path))]
+    command += ["--settings", QUICK.model_dump_json()]
+    with pytest.raises(IntegrityError, match="gives other scores for G005"):
+        splice_evaluate.main(command)
+    splice_evaluate.main([*command, "--indexes", *map(str, indexes)])
+    told = read_json(tmp_path / "out" / "metrics.json")["full_positions"]
+    assert told == judge(sampled, tmp_path / "again")["full_positions"]
+    assert stale.is_file()
 
 
 def test_a_dataset_that_does_not_say_how_it_was_built_cannot_be_checked(tmp_path):

@@ -9,6 +9,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 
 
 pathvars:
@@ -25,35 +26,19 @@ wildcard_constraints:
     selection=SELECTION_NAME,
 
 
-if "transit" in CONFIG.lines:
+for line in CONFIG.lines:
 
-    include: "rules/transit_plan.smk"
-    include: "rules/transit.smk"
-    include: "rules/transit_train.smk"
-    include: "rules/transit_demo.smk"
-
-
-if "voxel" in CONFIG.lines:
-
-    include: "rules/voxel_plan.smk"
-    include: "rules/voxel.smk"
-    include: "rules/voxel_train.smk"
-    include: "rules/voxel_demo.smk"
-
-
-if "splice" in CONFIG.lines:
-
-    include: "rules/splice_plan.smk"
-    include: "rules/splice.smk"
-    include: "rules/splice_train_plan.smk"
-    include: "rules/splice_train.smk"
-    include: "rules/splice_plots.smk"
-    include: "rules/splice_demo.smk"
+    include: f"rules/{line}.smk"
 
 
 onstart:
     take_run_locks()
     handle_in_thread(SIGTERM)
+    look_before_submitting()
+
+
+onerror:
+    report_failures()
 
 
 rule all:

@@ -8,7 +8,7 @@ import trainyard
 import workflow_scripts
 from trainyard.config import parse_config
 from trainyard.transit.preflight import SELECTION_NAME, problems
-from trainyard.yard.code import code_digest
+from trainyard.yard.code import kept_digests
 from trainyard.yard.command import use_own_python
 from trainyard.yard.config import read_yaml
 from trainyard.yard.errors import ConfigError, TrainyardError
@@ -56,10 +56,9 @@ def code_digests():
     """Digest of the code behind every command, by the command's name."""
     scripts = Path(workflow_scripts.__file__).parent
     roots = {"trainyard": Path(trainyard.__file__).parent, "workflow_scripts": scripts}
-    names = [path.stem for path in scripts.glob("[a-z]*.py")]
-    return {
-        name: code_digest(f"workflow_scripts.{name}", roots=roots) for name in names
-    }
+    names = [f"workflow_scripts.{path.stem}" for path in scripts.glob("[a-z]*.py")]
+    digests = kept_digests(names, roots=roots, file=STATE / "cache" / "code.json")
+    return {name.partition(".")[2]: digest for name, digest in digests.items()}
 
 
 def configured(values, name, key):

@@ -1,6 +1,14 @@
 """The splice line: genome, annotation and a base splice model to a feature table, and a meta-model."""
 
 
+include: "splice_plan.smk"
+include: "splice_scores.smk"
+include: "splice_train_plan.smk"
+include: "splice_train.smk"
+include: "splice_plots.smk"
+include: "splice_demo.smk"
+
+
 rule splice:
     """The whole splice line: dataset, trained model and report."""
     input:
@@ -11,196 +19,6 @@ rule splice_data:
     """The dataset of the splice line alone, without training and plots."""
     input:
         splice_dataset,
-
-
-rule splice_reference:
-    """Genes, transcripts, exons, splice sites and locus clusters; stops where introns do not read GT-AG."""
-    input:
-        fasta=splice_input("fasta"),
-        annotation=splice_input("annotation"),
-    output:
-        reference="<results>/splice/reference/reference.json",
-        tables=expand(
-            "<results>/splice/reference/{table}.parquet",
-            table=["genes", "transcripts", "exons", "sites", "overlaps"],
-        ),
-        motif="<results>/splice/reference/motif.json",
-        ledger="<results>/splice/reference/ledger.json",
-    log:
-        "<logs>/splice_reference.log",
-    benchmark:
-        "<benchmarks>/splice_reference.tsv"
-    conda:
-        "../envs/splice.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        settings=SPLICE.inputs.model_dump_json(exclude={"source", "min_offset_share"}),
-        contents=splice_contents,
-        code=CODE["splice_reference"],
-    shell:
-        "python -m workflow_scripts.splice_reference"
-        ' --settings {params.settings:q} --out "$(dirname {output.reference:q})" > {log:q} 2>&1'
-
-
-rule splice_pool:
-    """Genes that may be chosen, in an order that more genes only lengthen."""
-    input:
-        "<results>/splice/reference/reference.json",
-    output:
-        pool="<results>/splice/plan/pool.parquet",
-        requested="<results>/splice/plan/requested.parquet",
-        ledger="<results>/splice/plan/pool_ledger.json",
-    log:
-        "<logs>/splice_pool.log",
-    localrule: True
-    conda:
-        "../envs/splice.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    params:
-        settings=SPLICE.selection.model_dump_json(include=SPLICE_POOL),
-        genes=splice_gene_file,
-        code=CODE["splice_pool"],
-    shell:
-        "python -m workflow_scripts.splice_pool"
-        ' --settings {params.settings:q} --reference "$(dirname {input:q})"'
-        ' --out "$(dirname {output.pool:q})" > {log:q} 2>&1'
-
-
-rule splice_score_batch:
-    """Donor and acceptor probabilities of every base of some genes; what was scored before is not scored again."""
-    input:
-        reference="<results>/splice/reference/reference.json",
-        pool="<results>/splice/plan/pool.parquet",
-    output:
-        "<results>/splice/scores/index_{batch}.parquet",
-    log:
-        "<logs>/splice_score_batch/{batch}.log",
-    benchmark:
-        "<benchmarks>/splice_score_batch/{batch}.tsv"
-    conda:
-        "../envs/splice.yaml"
-    threads: SPLICE.model.threads
-    resources:
-        mem_mb=6000,
-        runtime=splice_score_runtime,
-    params:
-        genes=splice_score_selection,
-        settings=SPLICE.model.model_dump_json(include=SPLICE_SCORES),
-        contents=splice_model_contents,
-        code=CODE["splice_score_batch"],
-    shell:
-        "python -m workflow_scripts.splice_score_batch"
-        ' --reference "$(dirname {input.reference:q})" --pool {input.pool:q} --selection {params.genes:q} --batch {wildcards.batch}'
-        ' --settings {params.settings:q} --threads {threads} --out "$(dirname {output:q})" > {log:q} 2>&1'
-
-
-rule splice_offset_gate:
-    """Scores peak on the annotated sites; stops where they peak beside them."""
-    input:
-        reference="<results>/splice/reference/reference.json",
-        indexes=expand(
-            "<results>/splice/scores/index_{batch}.parquet",
-            batch=SPLICE_POOL_BATCHES[:1],
-        ),
-    output:
-        "<results>/splice/check/offset.json",
-    log:
-        "<logs>/splice_offset_gate.log",
-    conda:
-        "../envs/splice.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        share=SPLICE.inputs.min_offset_share,
-        code=CODE["splice_offset_gate"],
-    shell:
-        "python -m workflow_scripts.splice_offset_gate"
-        ' --reference "$(dirname {input.reference:q})" --index {input.indexes:q} --min-share {params.share}'
-        " --out {output:q} > {log:q} 2>&1"
-
-
-rule splice_export_scores:
-    """Scores of all genes for other programs, and the manifest that vouches for the files."""
-    input:
-        reference="<results>/splice/reference/reference.json",
-        indexes=splice_pool_indexes,
-    output:
-        "<results>/splice/export/{format}.json",
-    log:
-        "<logs>/splice_export_scores/{format}.log",
-    benchmark:
-        "<benchmarks>/splice_export_scores/{format}.tsv"
-    wildcard_constraints:
-        format="|".join(SPLICE_FORMATS),
-    conda:
-        "../envs/splice.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    params:
-        floor=splice_export_floor,
-        code=CODE["splice_export_scores"],
-    shell:
-        "python -m workflow_scripts.splice_export_scores"
-        ' --reference "$(dirname {input.reference:q})" --index {input.indexes:q} --format {wildcards.format}'
-        ' {params.floor} --out "$(dirname {output:q})" > {log:q} 2>&1'
-
-
-rule splice_pool_errors:
-    """Errors of the base model in every gene of the pool, which is scored as a whole before any gene is chosen."""
-    input:
-        reference="<results>/splice/reference/reference.json",
-        pool="<results>/splice/plan/pool.parquet",
-        indexes=splice_pool_indexes,
-    output:
-        "<results>/splice/plan/errors.parquet",
-    log:
-        "<logs>/splice_pool_errors.log",
-    conda:
-        "../envs/splice.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    params:
-        settings=SPLICE.selection.model_dump_json(include={*SPLICE_ORDER, "pool"}),
-        labels=SPLICE.labels.model_dump_json(),
-        code=CODE["splice_pool_errors"],
-    shell:
-        "python -m workflow_scripts.splice_pool_errors"
-        ' --plan "$(dirname {input.pool:q})" --reference "$(dirname {input.reference:q})"'
-        ' --scores "$(dirname {input.indexes[0]:q})" --indexes {input.indexes:q}'
-        " --settings {params.settings:q} --labels {params.labels:q} --out {output:q} > {log:q} 2>&1"
-
-
-rule splice_rank:
-    """Order in which genes enter the dataset: that of the pool, or by errors of the base model over all of it."""
-    input:
-        pool="<results>/splice/plan/pool.parquet",
-        ledger="<results>/splice/plan/pool_ledger.json",
-        errors=splice_errors,
-    output:
-        ranking="<results>/splice/plan/ranking.parquet",
-        ledger="<results>/splice/plan/ledger.json",
-    log:
-        "<logs>/splice_rank.log",
-    localrule: True
-    conda:
-        "../envs/splice.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        settings=SPLICE.selection.model_dump_json(include=SPLICE_ORDER),
-        errors=splice_errors_option,
-        code=CODE["splice_rank"],
-    shell:
-        "python -m workflow_scripts.splice_rank"
-        ' --plan "$(dirname {input.pool:q})" --settings {params.settings:q} {params.errors} > {log:q} 2>&1'
 
 
 rule splice_positions_batch:
@@ -226,8 +44,8 @@ rule splice_positions_batch:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("splice_positions_batch"),
+        runtime=minutes("splice_positions_batch"),
     params:
         genes=splice_batch_slice,
         labels=SPLICE.labels.model_dump_json(),
@@ -261,8 +79,8 @@ rule splice_features_batch:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("splice_features_batch"),
+        runtime=minutes("splice_features_batch"),
     params:
         seed=SPLICE.selection.seed,
         sampling=SPLICE.sampling.model_dump_json(),
@@ -289,8 +107,8 @@ rule splice_split:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory("splice_split"),
+        runtime=minutes("splice_split"),
     params:
         settings=SPLICE.split.model_dump_json(),
         groups=splice_group_table,
@@ -336,8 +154,8 @@ rule splice_assemble:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("splice_assemble"),
+        runtime=minutes("splice_assemble"),
     params:
         settings=SPLICE.model_dump_json(include=SPLICE_SHAPING),
         batches=len(SPLICE_BATCHES),
@@ -365,8 +183,8 @@ rule splice_check:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("splice_check"),
+        runtime=minutes("splice_check"),
     params:
         settings=SPLICE.model_dump_json(include=SPLICE_SHAPING),
         code=CODE["splice_check"],

@@ -15,8 +15,8 @@ rule demo_splice:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=memory("demo_splice"),
+        runtime=minutes("demo_splice"),
     params:
         settings=SPLICE.demo.model_dump_json(),
         code=CODE["demo_splice"],

@@ -10,6 +10,7 @@ from trainyard.splice.naming import batch_label
 from trainyard.splice.settings import ERROR_RANKED
 from trainyard.splice.train.learners import model_file
 from trainyard.yard.contents import contents_digest
+from trainyard.yard.resources import NUCLEOTIDES_PER_GENE
 
 # Stages whose code shapes the dataset.
 SPLICE_STAGES = [
@@ -22,6 +23,8 @@ SPLICE_STAGES = [
     "splice_assemble",
 ]
 # Formats in which scores can be exported; each has a switch in the settings.
+# Mean length of a gene of the demo.
+NUCLEOTIDES_PER_DEMO_GENE = 3_000
 SPLICE_FORMATS = ["parquet", "bedgraph", "bigwig"]
 # Settings of the selection that shape the pool and its order; the number of genes only cuts it.
 SPLICE_ORDER = {
@@ -107,9 +110,16 @@ def splice_errors_option(wildcards):
     )
 
 
-def splice_score_runtime(wildcards, attempt):
-    """Minutes: at 66,000 bases per gene and 1,300 bases per second, a minute per gene on two cores."""
-    return (20 + SPLICE.selection.batch_size) * attempt
+def splice_size(wildcards, unit):
+    """Nucleotides: of the genes of a batch, or of all that is scored; genes are not known yet, so as many as are usual."""
+    genes = SPLICE.selection.batch_size
+    if "batch" not in wildcards.keys():
+        genes = min(SPLICE_SCORED, genes * len(SPLICE_POOL_BATCHES))
+    return genes * (
+        NUCLEOTIDES_PER_DEMO_GENE
+        if SPLICE.inputs.source == "demo"
+        else NUCLEOTIDES_PER_GENE
+    )
 
 
 def splice_contents(wildcards):
@@ -186,6 +196,7 @@ def splice_targets(wildcards):
 
 
 LINES["splice"] = splice_targets
+SIZES["splice"] = splice_size
 
 # Settings that shape the dataset as a whole, for its manifest and its check.
 SPLICE_SHAPING = {
@@ -208,6 +219,7 @@ with errors_for_people():
     SPLICE_BATCHES = batches(SPLICE_GENES, SPLICE.selection.batch_size)
     SPLICE_POOL_BATCHES = batches(SPLICE_SCORED, SPLICE.selection.batch_size)
 
+    SHARDS["splice"] = len(SPLICE_POOL_BATCHES)
     SPLICE_MODEL = model_file(SPLICE.train.model)
 
 splice_analysis = [

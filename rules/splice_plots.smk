@@ -20,8 +20,8 @@ rule splice_plot_data:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("splice_plot_data"),
+        runtime=minutes("splice_plot_data"),
     params:
         code=CODE["splice_plot_data"],
     shell:
@@ -48,8 +48,8 @@ rule splice_plot_scores:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory("splice_plot_scores"),
+        runtime=minutes("splice_plot_scores"),
     params:
         code=CODE["splice_plot_scores"],
     shell:

@@ -13,8 +13,8 @@ rule splice_prune:
     conda:
         "../envs/splice.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory("splice_prune"),
+        runtime=minutes("splice_prune"),
     params:
         settings=SPLICE.prune.model_dump_json(),
         code=CODE["splice_prune"],
@@ -43,8 +43,8 @@ rule splice_train:
         "../envs/splice.yaml"
     threads: SPLICE.train.threads
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=memory("splice_train"),
+        runtime=minutes("splice_train"),
     params:
         settings=SPLICE.train.model_dump_json(include=SPLICE_FITTED),
         code=CODE["splice_train"],
@@ -97,8 +97,8 @@ rule splice_evaluate:
         "../envs/splice.yaml"
     threads: SPLICE.train.threads
     resources:
-        mem_mb=16000,
-        runtime=120,
+        mem_mb=memory("splice_evaluate"),
+        runtime=minutes("splice_evaluate"),
     params:
         settings=SPLICE.train.model_dump_json(include={*SPLICE_FITTED, *SPLICE_JUDGED}),
         baseline=splice_baseline,
@@ -133,8 +133,8 @@ rule splice_probe:
         "../envs/splice.yaml"
     threads: SPLICE.train.threads
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=memory("splice_probe"),
+        runtime=minutes("splice_probe"),
     params:
         settings=SPLICE.train.model_dump_json(include={*SPLICE_FITTED, *SPLICE_PROBED}),
         code=CODE["splice_probe"],

@@ -14,8 +14,8 @@ rule demo_transit:
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=memory("demo_transit"),
+        runtime=minutes("demo_transit"),
     params:
         settings=TRANSIT.demo.model_dump_json(exclude={"learning_rate", "epochs"}),
         code=CODE["demo_transit"],
@@ -50,8 +50,8 @@ rule demo_transit_recovery:
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("demo_transit_recovery"),
+        runtime=minutes("demo_transit_recovery"),
     params:
         code=CODE["demo_transit_recovery"],
         demo=TRANSIT.demo.model_dump_json(exclude={"learning_rate", "epochs"}),

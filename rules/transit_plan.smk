@@ -53,19 +53,11 @@ def demo_ready(wildcards):
     return []
 
 
-def transit_build_mem_mb(wildcards, attempt):
-    """One sector of one star is in memory at a time, whatever the shard holds."""
-    return 1500 * attempt
-
-
-def transit_build_runtime(wildcards, attempt):
-    """Minutes: half a second per star and a second per 20 MB of input on a slow file system."""
-    index = shard_index(wildcards)
-    return (
-        10
-        + TRANSIT_PLAN.targets[index] // 60
-        + TRANSIT_PLAN.bytes[index] // 1_000_000_000
-    ) * attempt
+def transit_size(wildcards, unit):
+    """Bytes of light curves and pixel files: of the stars of a shard, or of all."""
+    if "shard" in wildcards.keys():
+        return TRANSIT_PLAN.bytes[shard_index(wildcards)]
+    return TRANSIT_BYTES
 
 
 def selection_settings(wildcards):
@@ -146,12 +138,15 @@ def transit_targets(wildcards):
 
 
 LINES["transit"] = transit_targets
+SIZES["transit"] = transit_size
 
 with errors_for_people():
     TRANSIT = CONFIG.transit
     TRANSIT_SHARDS = shard_labels(TRANSIT.plan.num_shards)
+    SHARDS["transit"] = len(TRANSIT_SHARDS)
     TRANSIT_INDEX = {shard: index for index, shard in enumerate(TRANSIT_SHARDS)}
     if workflow.is_main_process:
         refuse_strays(Path(RESULTS, "transit"), TRANSIT.plan.num_shards)
     TRANSIT_PLAN = transit_plan()
+    TRANSIT_BYTES = sum(TRANSIT_PLAN.bytes)
     TRANSIT_MEMBERS = str(STATE / "cache" / MEMBERS)

@@ -31,8 +31,8 @@ rule transit_train:
     # TensorFlow runs single-threaded, so that its bytes do not depend on the machine's cores.
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("transit_train"),
+        runtime=minutes("transit_train"),
     params:
         settings=TRANSIT.training.model_dump_json(exclude={"enabled", "selection"}),
         code=CODE["transit_train"],
@@ -87,8 +87,8 @@ rule transit_evaluate:
     # TensorFlow runs single-threaded, so that its bytes do not depend on the machine's cores.
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("transit_evaluate"),
+        runtime=minutes("transit_evaluate"),
     params:
         missing_images=TRANSIT.training.missing_images,
         code=CODE["transit_evaluate"],
@@ -119,8 +119,8 @@ rule transit_plot_data:
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=memory("transit_plot_data"),
+        runtime=minutes("transit_plot_data"),
     params:
         windows=TRANSIT.report.example_windows,
         light_curves=TRANSIT.report.light_curves,
@@ -162,8 +162,8 @@ rule transit_plot_scores:
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=memory("transit_plot_scores"),
+        runtime=minutes("transit_plot_scores"),
     params:
         code=CODE["transit_plot_scores"],
     shell:

@@ -1,6 +1,12 @@
 """The voxel line: voxelised residues and RMSF to a sparse store, batch files, and a trained network."""
 
 
+include: "voxel_plan.smk"
+include: "voxel_inputs.smk"
+include: "voxel_train.smk"
+include: "voxel_demo.smk"
+
+
 rule voxel:
     """The whole voxel line: dataset, trained model and report."""
     input:
@@ -11,81 +17,6 @@ rule voxel_data:
     """The dataset of the voxel line alone, without training and plots."""
     input:
         voxel_dataset,
-
-
-rule voxel_voxelize:
-    """Voxels of protein structures, as aposteriori writes them."""
-    input:
-        [ancient(str(path)) for path in CONFIG.voxel.inputs.structures],
-    output:
-        voxels="<results>/voxel/voxelized.hdf5",
-        receipt="<results>/voxel/voxelized.hdf5.receipt.json",
-        ledger="<results>/voxel/voxelized.ledger.json",
-    log:
-        "<logs>/voxel_voxelize.log",
-    benchmark:
-        "<benchmarks>/voxel_voxelize.tsv"
-    conda:
-        "../envs/voxel.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=240,
-    params:
-        settings=VOXEL.voxelize.model_dump_json(),
-        structures=structures_digest,
-        code=CODE["voxel_voxelize"],
-    shell:
-        "python -m workflow_scripts.voxel_voxelize"
-        " --structures {input:q} --settings {params.settings:q} --out {output.voxels:q} > {log:q} 2>&1"
-
-
-rule voxel_extract_rmsf:
-    """RMSF of mdCATH trajectories, as one long table."""
-    input:
-        [ancient(str(path)) for path in CONFIG.voxel.inputs.structures],
-    output:
-        "<results>/voxel/rmsf.csv",
-    log:
-        "<logs>/voxel_extract_rmsf.log",
-    conda:
-        "../envs/voxel.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=240,
-    params:
-        structures=structures_digest,
-        code=CODE["voxel_extract_rmsf"],
-    shell:
-        "python -m workflow_scripts.voxel_extract_rmsf"
-        " --structures {input:q} --out {output:q} > {log:q} 2>&1"
-
-
-rule voxel_plan:
-    """Domains, residues and samples: mapping, split, order, batch numbers, store parts, temperature scaling."""
-    input:
-        voxel_inputs,
-    output:
-        domains="<results>/voxel/plan/domains.parquet",
-        residues="<results>/voxel/plan/residues.parquet",
-        samples="<results>/voxel/plan/samples.parquet",
-        scaler="<results>/voxel/plan/temp_scaling_params.json",
-        plan="<results>/voxel/plan/plan.json",
-    log:
-        "<logs>/voxel_plan.log",
-    conda:
-        "../envs/voxel.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=30,
-    params:
-        settings=VOXEL.model_dump_json(include={"inputs", "plan", "export"}),
-        digest=plan_digest,
-        cache=str(STATE / "cache"),
-        code=CODE["voxel_plan"],
-    shell:
-        "python -m workflow_scripts.voxel_plan"
-        " --settings {params.settings:q} --cache {params.cache:q}"
-        ' --out "$(dirname {output.plan:q})" > {log:q} 2>&1'
 
 
 rule voxel_encode_part:
@@ -106,8 +37,8 @@ rule voxel_encode_part:
         "../envs/voxel.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=voxel_part_runtime,
+        mem_mb=memory("voxel_encode_part"),
+        runtime=minutes("voxel_encode_part"),
     params:
         members=voxel_members,
         channels=VOXEL.inputs.channel_order,
@@ -123,7 +54,17 @@ rule voxel_encode_part:
 rule voxel_merge_store:
     """Residues, samples, rejects, scaling and manifest of the store, once all parts are there."""
     input:
-        plan=rules.voxel_plan.output,
+        # With rules.voxel_plan.output here, Snakemake would hash each list below once per file in it.
+        plan=expand(
+            "<results>/voxel/plan/{table}",
+            table=[
+                "domains.parquet",
+                "residues.parquet",
+                "samples.parquet",
+                "temp_scaling_params.json",
+                "plan.json",
+            ],
+        ),
         parts=expand("<results>/voxel/store/grids/{name}", name=VOXEL_PART_NAMES),
         ledgers=expand(
             "<results>/voxel/store/grids/ledger_{part}.json", part=VOXEL_PARTS
@@ -140,8 +81,8 @@ rule voxel_merge_store:
     conda:
         "../envs/voxel.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory("voxel_merge_store"),
+        runtime=minutes("voxel_merge_store"),
     params:
         settings=VOXEL.plan.model_dump_json(),
         code=CODE["voxel_merge_store"],
@@ -162,8 +103,8 @@ rule voxel_export_part:
     conda:
         "../envs/voxel.yaml"
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=memory("voxel_export_part"),
+        runtime=minutes("voxel_export_part"),
     params:
         settings=VOXEL.export.model_dump_json(),
         code=CODE["voxel_export_part"],
@@ -187,8 +128,8 @@ rule voxel_write_meta:
     conda:
         "../envs/voxel.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("voxel_write_meta"),
+        runtime=minutes("voxel_write_meta"),
     params:
         settings=VOXEL.export.model_dump_json(),
         code=CODE["voxel_write_meta"],
@@ -224,8 +165,8 @@ rule voxel_check:
     conda:
         "../envs/voxel.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("voxel_check"),
+        runtime=minutes("voxel_check"),
     params:
         settings=VOXEL.model_dump_json(exclude={"train"}),
         digest=plan_digest,

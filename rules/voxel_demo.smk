@@ -15,8 +15,8 @@ rule demo_voxel:
     conda:
         "../envs/voxel.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=memory("demo_voxel"),
+        runtime=minutes("demo_voxel"),
     params:
         settings=VOXEL.demo.model_dump_json(include={"domains", "residues", "seed"}),
         code=CODE["demo_voxel"],

@@ -24,6 +24,8 @@ VOXEL_STAGES = [
 
 VOXEL_SCORES = ["predictions", "temperatures", "strata"]
 VOXEL_NOT_TRAINED = {"enabled", *EVALUATION_KEYS}
+# Residues of a domain of mdCATH, on average.
+RESIDUES_PER_DOMAIN = 140
 
 
 def voxel_settings():
@@ -92,11 +94,34 @@ def voxel_members(wildcards):
     return f"{RESULTS}/voxel/plan/residues.parquet"
 
 
-def voxel_part_runtime(wildcards, attempt):
-    """Minutes: some 5,000 residues per second on a local disk, a tenth of that on a slow file system."""
-    index = configured(VOXEL_INDEX, wildcards.part, "voxel.plan.num_parts")
-    residues = VOXEL_PLAN.residues[index] if VOXEL_PLAN else 0
-    return (10 + residues // 30_000) * attempt
+def voxel_size(wildcards, unit):
+    """Bytes of the structures; or residues: of a store part, of a part of the batch files, or all."""
+    if unit == "bytes":
+        return VOXEL_STRUCTURE_BYTES
+    if "split" in wildcards.keys():
+        return VOXEL_RESIDUES / VOXEL.export.num_parts
+    if VOXEL_PLAN and "part" in wildcards.keys():
+        return VOXEL_PLAN.residues[
+            configured(VOXEL_INDEX, wildcards.part, "voxel.plan.num_parts")
+        ]
+    return VOXEL_RESIDUES
+
+
+def voxel_residues_expected():
+    """Number of residues: of the plan, or, where rules make its inputs, about."""
+    if VOXEL_PLAN:
+        return sum(VOXEL_PLAN.residues)
+    if CONFIG.voxel.inputs.source == "demo":
+        return VOXEL.demo.domains * VOXEL.demo.residues
+    return RESIDUES_PER_DOMAIN * len(find_structures(CONFIG.voxel.inputs.structures))
+
+
+def voxel_batch_bytes(wildcards):
+    """Bytes of the batch files of one part of a split; exact where the plan is known."""
+    if not VOXEL_PLAN:
+        return 0
+    formats = VOXEL_PLAN.sizes.batches.values()
+    return sum(splits[wildcards.split] for splits in formats) / VOXEL.export.num_parts
 
 
 def voxel_ledgers(wildcards):
@@ -148,16 +173,25 @@ def voxel_targets(wildcards):
 
 
 LINES["voxel"] = voxel_targets
+SIZES["voxel"] = voxel_size
+WRITTEN["voxel_export_part"] = voxel_batch_bytes
 
 with errors_for_people():
     VOXEL = voxel_settings()
     VOXEL_TRAINING = CONFIG.voxel.training
     VOXEL_PARTS = shard_labels(VOXEL.plan.num_parts)
+    SHARDS["voxel"] = len(VOXEL_PARTS)
     VOXEL_INDEX = {part: index for index, part in enumerate(VOXEL_PARTS)}
     VOXEL_PART_NAMES = [
         part_name(index, VOXEL.plan.num_parts) for index in VOXEL_INDEX.values()
     ]
     VOXEL_PLAN = voxel_summary()
+    VOXEL_RESIDUES = voxel_residues_expected()
+    VOXEL_STRUCTURE_BYTES = sum(
+        path.stat().st_size
+        for path in map(Path, CONFIG.voxel.inputs.structures)
+        if path.is_file()
+    )
     if CONFIG.voxel.inputs.source == "structures" and workflow.is_main_process:
         voxel_refuse_missing(CONFIG.voxel)
 

@@ -17,8 +17,9 @@ rule voxel_train:
         "../envs/voxel.yaml"
     threads: VOXEL.train.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("voxel_train"),
+        runtime=minutes("voxel_train"),
+        gpu=gpus(VOXEL.train.device),
     params:
         settings=VOXEL_TRAINING.model_dump_json(exclude=VOXEL_NOT_TRAINED),
         code=CODE["voxel_train"],
@@ -55,8 +56,9 @@ rule voxel_evaluate:
         "../envs/voxel.yaml"
     threads: VOXEL.train.threads
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("voxel_evaluate"),
+        runtime=minutes("voxel_evaluate"),
+        gpu=gpus(VOXEL.train.device),
     params:
         settings=VOXEL_TRAINING.model_dump_json(exclude={"enabled"}),
         code=CODE["voxel_evaluate"],
@@ -85,8 +87,8 @@ rule voxel_plot_data:
     conda:
         "../envs/voxel.yaml"
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory("voxel_plot_data"),
+        runtime=minutes("voxel_plot_data"),
     params:
         code=CODE["voxel_plot_data"],
     shell:
@@ -121,8 +123,8 @@ rule voxel_plot_scores:
     conda:
         "../envs/voxel.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory("voxel_plot_scores"),
+        runtime=minutes("voxel_plot_scores"),
     params:
         points=VOXEL.train.max_scatter_points,
         code=CODE["voxel_plot_scores"],

@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 REASONS = {"transit": transit_reasons.Reason, "voxel": voxel_reasons.Reason, "splice": splice_reasons.Reason}
 """Closed list of reasons by line; each line has a page and a page of columns."""
 LINE_PAGES = {f"docs/{line}{kind}.md": line for line in REASONS for kind in ("", "-columns")}
-PAGES = ["README.md", "CONTRIBUTING.md", "config/README.md", *LINE_PAGES]
+PAGES = ["README.md", "CONTRIBUTING.md", "config/README.md", "docs/cluster.md", *LINE_PAGES]
 
 
 def text_of(page: str) -> str:

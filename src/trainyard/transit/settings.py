@@ -83,7 +83,11 @@ class PlanSettings(Settings):
     """Shards, and which rows of the TCE table do what."""
 
     num_shards: int = Field(
-        8, ge=1, le=9999, description="XXXX of every file name. Stated once, here. Aim at 50 targets or more per shard."
+        8,
+        ge=1,
+        le=9999,
+        description="XXXX of every file name. Stated once, here. Aim at 700 light curves or more per"
+        " shard, on a cluster at 7,000.",
     )
     keep_tce_disps: list[Disposition] = Field(
         default_factory=lambda: ["EB", "KP", "CP", "PC", "APC", "NTP", "NEB", "NPC", "UNK", "FP", "BD"],

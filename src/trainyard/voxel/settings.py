@@ -69,7 +69,9 @@ class VoxelPlanSettings(Settings):
     """Which samples exist, in which split and order."""
 
     seed: int = Field(42, description="Dataset seed; the order of samples is keyed by it.")
-    num_parts: int = Field(4, ge=1, le=9999, description="Store parts; one job each. About 500 domains per part.")
+    num_parts: int = Field(
+        4, ge=1, le=9999, description="Store parts; one job each. About 500 domains per part, on a cluster 2,500."
+    )
     batch_size: int = Field(256, ge=1, description="Samples per batch (`preprocessing_batch_size`).")
     order: Literal["shuffled", "domain", "legacy"] = Field(
         "shuffled",

@@ -19,6 +19,7 @@ from trainyard import __version__
 from trainyard.yard import logs
 from trainyard.yard.errors import ConfigError, EnvironmentFault, TrainyardError
 from trainyard.yard.files import as_fault
+from trainyard.yard.retries import VAIN, vain_line
 
 if TYPE_CHECKING:
     from trainyard.yard.settings import Settings
@@ -85,6 +86,8 @@ def _fail(error: TrainyardError) -> NoReturn:
     # What was printed before must not come after the last line.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
+    if error.exit_code in VAIN:
+        logging.info(vain_line(error.exit_code))
     print(f"error: {error}", file=sys.stderr, flush=True)
     sys.exit(error.exit_code)
 

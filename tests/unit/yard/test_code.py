@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import trainyard
+from trainyard.yard import code
 from trainyard.yard.code import code_digest
 
 FILES = {
@@ -142,3 +143,31 @@ def test_entry_outside_the_roots_is_refused(tmp_path: Path) -> None:
 def test_real_package_can_be_digested() -> None:
     roots = {"trainyard": Path(trainyard.__file__).parent}
     assert code_digest("trainyard.yard.tables", roots=roots) != code_digest("trainyard.yard.files", roots=roots)
+
+
+def test_digests_are_kept_until_a_module_changes(
+    digest: Digest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = digest()
+    roots = {"trainyard": tmp_path / "trainyard", "scripts": tmp_path / "scripts"}
+    asked: list[str] = []
+
+    def counted(name: str, *, roots: dict[str, Path]) -> str:
+        asked.append(name)
+        return code_digest(name, roots=roots)
+
+    monkeypatch.setattr(code, "code_digest", counted)
+
+    def kept() -> dict[str, str]:
+        return code.kept_digests(["scripts.build"], roots=roots, file=tmp_path / "cache" / "code.json")
+
+    assert kept() == kept() == {"scripts.build": first}
+    assert len(asked) == 1
+    # The same length: its time tells.
+    windows = tmp_path / "trainyard/transit/windows.py"
+    windows.write_text(windows.read_text().replace("W = 5", "W = 6"))
+    assert kept()["scripts.build"] != first
+    assert kept() and len(asked) == 2
+    (tmp_path / "cache" / "code.json").write_text("{")
+    assert kept() and len(asked) == 3
+    assert code.kept_digests([], roots=roots, file=tmp_path / "cache" / "code.json") == {}

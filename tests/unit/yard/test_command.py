@@ -23,6 +23,7 @@ from trainyard.yard.errors import (
     LeakageError,
     TrainyardError,
 )
+from trainyard.yard.retries import vain_line
 from trainyard.yard.settings import Settings
 
 
@@ -67,7 +68,9 @@ def test_error_of_a_kind_has_its_code_and_the_last_line(
     capsys: pytest.CaptureFixture[str], kind: type[TrainyardError], code: int
 ) -> None:
     assert exit_code(kind("x.fits: no such file")) == code
-    assert capsys.readouterr().err.splitlines()[1:] == ["error: x.fits: no such file"]
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert lines[-1] == "error: x.fits: no such file"
+    assert [line.partition("INFO ")[2] for line in lines[:-1]] == ([vain_line(code)] if code < 5 else [])
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """What a shard costs beyond its work, on one machine and on SLURM, and how large a shard must be for that to be 5 %.
 
 Every line is built from simulated inputs three times: as it is, with more shards, and with more units (stars,
-residues). More shards of the same units cost overhead alone: Snakemake, and the start of the commands. More units in
-as many shards cost work alone. Numbers are CPU seconds of all processes, which another user of the machine disturbs
-less than seconds on the clock. What SLURM adds to a job, two Snakemakes that read the Snakefile, is the time that the
+residues, genes). More shards of the same units cost overhead alone: Snakemake, and the start of the commands. More
+units in as many shards cost work alone. Numbers are CPU seconds of all processes, which another user of the machine
+disturbs less than seconds on the clock. What SLURM adds to a job, two Snakemakes that read the Snakefile, is the time that the
 job holds its node without its command, from jobs on the test cluster where SLURM is installed.
 
-    python benchmarks/job_overhead.py [--lines transit voxel] [--json FILE]
+    python benchmarks/job_overhead.py [--lines transit voxel splice] [--json FILE]
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from trainyard.demo.splice import eligible_genes
+from trainyard.splice.settings import SpliceDemoSettings
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 CLUSTER = REPOSITORY / "tests" / "slurm" / "cluster.py"
 SHARE = 0.05
+
+
+def eligible(genes: int) -> int:
+    """Genes of the demo that enter the dataset, of so many that are simulated."""
+    return eligible_genes(SpliceDemoSettings(genes=genes))
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,9 @@ class Line:
         unit: What its work grows with.
         default: Units per shard that the settings advise.
         jobs: Jobs of SLURM per shard, as the profile groups them.
-        units: Units that `config` simulates for a number of stars or domains.
+        units: Units that `config` simulates for a number of stars, domains or genes.
         few, many: Numbers of shards.
-        small, large: Numbers of stars or domains.
+        small, large: Numbers of stars, domains or genes.
     """
 
     unit: str
@@ -56,6 +64,9 @@ LINES = {
     # The jobs: build, split and sample, normalize.
     "transit": Line("light curves", 700, 3, lambda stars: stars, few=2, many=8, small=12, large=60),
     "voxel": Line("residues", 500 * 140, 1, lambda domains: domains * 140, few=2, many=8, small=60, large=240),
+    # Genes of 3,000 bases and a model that costs next to nothing. A human gene has 66,000, and five members of the
+    # widest network take 50 s on two cores for it. The jobs: score, positions, features.
+    "splice": Line("short genes without a network", 250, 3, eligible, few=2, many=8, small=60, large=240),
 }
 CONFIGS: dict[str, Any] = {
     "transit": lambda stars, shards: {
@@ -66,6 +77,11 @@ CONFIGS: dict[str, Any] = {
     "voxel": lambda domains, parts: {
         "demo": {"domains": domains, "residues": 140},
         "plan": {"num_parts": parts},
+        "train": {"enabled": False},
+    },
+    "splice": lambda genes, batches: {
+        "demo": {"genes": genes},
+        "selection": {"batch_size": -(-eligible(genes) // batches)},
         "train": {"enabled": False},
     },
 }

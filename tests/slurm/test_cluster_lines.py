@@ -45,9 +45,14 @@ def _targets(workspace: Workspace) -> list[str]:
 
 
 def test_every_file_has_the_bytes_of_a_build_on_one_machine(built: Built) -> None:
-    there, here = built.remote.sha256(), built.local.sha256()
+    there, here = _contents(built.remote), _contents(built.local)
     assert len(here) > 20
     assert there == here
+
+
+def _contents(workspace: Workspace) -> dict[str, str]:
+    """Digests of all files but the index of the genome, a cache that is named by the date of the FASTA file."""
+    return {name: digest for name, digest in workspace.sha256().items() if not name.endswith(".fai")}
 
 
 def test_jobs_ran_on_the_cluster_but_for_those_that_only_take_seconds(built: Built) -> None:

@@ -177,7 +177,7 @@ def test_rows_of_the_isotools_genes_stand_for_all_their_positions(isotools: Line
     report = isotools.json("train/metrics.json")
     check = report["full_positions"]
     assert len(check["genes"]) == isotools.json("train/model_card.json")["splits"]["test"]["genes"]
-    # Both contigs were among those that the base model was trained on; of rows and positions there is nothing to remark.
+    # Both contigs were among those that the base model was trained on; rows and positions agree.
     (remark,) = report["remarks"]
     assert remark.startswith("THE BASE MODEL MAY KNOW THE TEST GENES: 9 of 9")
     for by in check["figures"].values():

@@ -43,5 +43,5 @@ $(VENV)/.installed-demo: pyproject.toml requirements.lock | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(INSTALL) '.[transit,voxel,splice,slurm,bench,dev]'
+	$(INSTALL) '.[transit,voxel,splice,lightgbm,bigwig,slurm,bench,dev]'
 	touch $@

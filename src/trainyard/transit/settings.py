@@ -86,8 +86,7 @@ class PlanSettings(Settings):
         8,
         ge=1,
         le=9999,
-        description="XXXX of every file name. Stated once, here. Aim at 700 light curves or more per"
-        " shard, on a cluster at 7,000.",
+        description="XXXX of every file name. Aim at 700 light curves per shard, on a cluster at 7,000.",
     )
     keep_tce_disps: list[Disposition] = Field(
         default_factory=lambda: ["EB", "KP", "CP", "PC", "APC", "NTP", "NEB", "NPC", "UNK", "FP", "BD"],

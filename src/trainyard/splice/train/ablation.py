@@ -17,8 +17,9 @@ from trainyard.splice.train.data import SplitRows
 from trainyard.splice.train.delta import positives
 from trainyard.splice.train.feed import base_scores, make_feed, site_types
 from trainyard.splice.train.fit import choose_columns, watching
-from trainyard.splice.train.learners import IDENTITY, LIGHTGBM, XGBOOST, fit_model, kind_of, predict
+from trainyard.splice.train.learners import IDENTITY, LIGHTGBM, XGBOOST, fit_model, kind_of
 from trainyard.splice.train.metrics import average_precision, curve
+from trainyard.splice.train.model import predict
 from trainyard.yard.tables import Column, Role, TableContract
 
 TRAIN_ROWS = 500_000

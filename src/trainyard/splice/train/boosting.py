@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainyard.splice.settings import SpliceTrainSettings
 from trainyard.splice.train.feed import Feed
-from trainyard.splice.train.learners import Fitted, history_rows
+from trainyard.splice.train.model import Fitted, history_rows
 from trainyard.yard.errors import ConfigError
 from trainyard.yard.files import faults_named
 

@@ -28,8 +28,8 @@ from trainyard.splice.train.feed import CLASSES, SITE, base_scores, make_feed, s
 from trainyard.splice.train.fit import read_trained
 from trainyard.splice.train.full_positions import FULL_TABLE, Sources, full_positions, full_rows
 from trainyard.splice.train.importance import IMPORTANCE, importance_table
-from trainyard.splice.train.learners import predict
 from trainyard.splice.train.metrics import is_nan
+from trainyard.splice.train.model import predict
 from trainyard.splice.train.outside import REMARK, read_outside
 from trainyard.splice.train.pooled import (
     CALIBRATION,

@@ -19,16 +19,8 @@ from trainyard.splice.settings import SpliceTrainSettings
 from trainyard.splice.split import SPLITS, TRAIN, VAL
 from trainyard.splice.train.data import SplitRows, open_rows
 from trainyard.splice.train.feed import CLASSES, Feed, check_classes, make_feed
-from trainyard.splice.train.learners import (
-    IDENTITY,
-    IDENTITY_COLUMNS,
-    Fitted,
-    Model,
-    fit_model,
-    kind_of,
-    model_file,
-    read_model,
-)
+from trainyard.splice.train.learners import IDENTITY, IDENTITY_COLUMNS, fit_model, kind_of, model_file, read_model
+from trainyard.splice.train.model import Fitted, Model
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.files import atomic_open, read_json, sha256_file, write_json
 

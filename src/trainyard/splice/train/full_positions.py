@@ -42,8 +42,8 @@ from trainyard.splice.train.delta import (
     summarise,
 )
 from trainyard.splice.train.feed import base_scores, site_types
-from trainyard.splice.train.learners import Model
 from trainyard.splice.train.metrics import average_precision, counts_at, curve
+from trainyard.splice.train.model import Model
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.identity import keyed_hash
 from trainyard.yard.tables import Column, Role, TableContract

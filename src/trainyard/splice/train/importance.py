@@ -13,8 +13,8 @@ from trainyard.splice.split import TEST
 from trainyard.splice.train.data import Floats, Rows, SplitRows
 from trainyard.splice.train.delta import positives
 from trainyard.splice.train.feed import make_feed, site_types
-from trainyard.splice.train.learners import Model
 from trainyard.splice.train.metrics import average_precision, curve
+from trainyard.splice.train.model import Model
 from trainyard.yard.identity import generator
 from trainyard.yard.tables import Column, Role, TableContract
 

@@ -7,49 +7,22 @@ seed) with a hash of what it predicted, and reading it back means fitting it aga
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainyard.splice.settings import SpliceTrainSettings
 from trainyard.splice.train.feed import Feed
+from trainyard.splice.train.model import Fitted, Floats, Model
 from trainyard.yard.errors import ConfigError, InputError, IntegrityError
 from trainyard.yard.files import faults_named
-
-Floats = NDArray[np.float32]
 
 XGBOOST, SGD, LIGHTGBM, IDENTITY, SKLEARN = "xgboost", "sgd_logistic", "lightgbm", "identity", "sklearn"
 _FILES = {XGBOOST: "model.ubj", SGD: "model.json", LIGHTGBM: "model.txt", IDENTITY: "model.json", SKLEARN: "model.json"}
 IDENTITY_COLUMNS = ("neither_score", "donor_score", "acceptor_score")
 """Columns that the identity takes, in the order of the classes."""
-
-
-class Model(Protocol):
-    """A fitted classifier."""
-
-    def predict(self, features: Floats) -> Floats:
-        """Probability of each class, shape `(n, classes)`, for features of shape `(n, columns)`."""
-
-    def gains(self) -> NDArray[np.float64] | None:
-        """How much each column served, shape `(columns,)`; None where the model does not say."""
-
-    def to_bytes(self) -> bytes:
-        """What is stored."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A model and how it came to be."""
-
-    model: Model
-    history: list[dict[str, float]] = field(default_factory=list)
-    """Loss by round or epoch, where there are any."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """What else the card of the model shall say."""
 
 
 def kind_of(model: str) -> str:
@@ -149,23 +122,6 @@ def read_model(path: Path, learn: Feed, settings: SpliceTrainSettings) -> Model:
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{path}: not a model that this version can read ({error}); train again") from error
     return Identity(learn.columns, learn.classes)
-
-
-def predict(model: Model, feed: Feed) -> Floats:
-    """Probability of each class for rows, read piece by piece, shape `(n, classes)`."""
-    found = np.empty((len(feed), feed.classes), np.float32)
-    for piece, rows in feed.pieces():
-        found[rows] = model.predict(piece)
-    if not np.isfinite(found).all():
-        raise IntegrityError(f"{feed.data.master.folder}: predictions of {feed.split} are not finite; train again")
-    return found
-
-
-def history_rows(history: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, float]]:
-    """One row per round from what boosting libraries record: values by split and metric."""
-    columns = {f"{split}_{name}": values for split, found in history.items() for name, values in found.items()}
-    rounds = len(next(iter(columns.values()), []))
-    return [{name: float(values[i]) for name, values in columns.items()} for i in range(rounds)]
 
 
 @dataclass(frozen=True)

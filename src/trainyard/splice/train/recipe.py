@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from trainyard.splice.settings import SpliceTrainSettings
 from trainyard.splice.train.feed import Feed
-from trainyard.splice.train.learners import Fitted
+from trainyard.splice.train.model import Fitted
 from trainyard.splice.train.runtime import one_blas_thread
 from trainyard.splice.train.scaling import Scaler, fit_scaler
 from trainyard.yard.errors import ConfigError, IntegrityError

@@ -14,8 +14,9 @@ from trainyard.splice.train import boosting, data
 from trainyard.splice.train.ablation import _DEFAULT_RATES
 from trainyard.splice.train.feed import base_scores, make_feed, site_types
 from trainyard.splice.train.fit import read_trained, train
-from trainyard.splice.train.learners import model_file, predict, read_model
+from trainyard.splice.train.learners import model_file, read_model
 from trainyard.splice.train.metrics import average_precision, curve
+from trainyard.splice.train.model import predict
 from trainyard.yard.errors import ConfigError, EnvironmentFault, InputError, IntegrityError
 from workflow_scripts import splice_train
 

@@ -21,7 +21,7 @@ pathvars:
 wildcard_constraints:
     batch=r"\d\d\d\d\d+",
     part=r"\d\d\d\d+-\d\d\d\d+",
-    shard=r"\d\d\d\d+-\d\d\d\d+",
+    block=r"\d\d\d\d+-\d\d\d\d+",
     split="train|val|test",
     selection=SELECTION_NAME,
 

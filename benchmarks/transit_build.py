@@ -66,7 +66,7 @@ def measure(folder: Path, *, stars: int, shards: int) -> dict[str, Any]:
         "overhead_share": 1 - commands_seconds / seconds,
         "peak_mib": {
             FEW_STARS: peak_mib(build_command(few, folder / "few"), folder / "few"),
-            round(stars / shards): max(peak_mib(c, alone) for c in commands if "transit_build_shard" in c),
+            round(stars / shards): max(peak_mib(c, alone) for c in commands if "transit_build_shards" in c),
         },
     }
 
@@ -133,14 +133,14 @@ def build_command(config: Path, folder: Path) -> str:
                 str(folder),
             ),
             *("--workflow-profile", str(REPOSITORY / "profiles/default"), "--configfile", str(config)),
-            *("--dry-run", "--until", "transit_build_shard", "--", "transit_data"),
+            *("--dry-run", "--until", "transit_build_shards", "--", "transit_data"),
         ],
         capture_output=True,
         text=True,
         check=True,
     )
     return re.findall(
-        r"^Shell command: (python -m workflow_scripts.transit_build_shard.*)$", done.stdout + done.stderr, re.M
+        r"^Shell command: (python -m workflow_scripts.transit_build_shards.*)$", done.stdout + done.stderr, re.M
     )[0]
 
 

@@ -49,70 +49,58 @@ rule transit_plan:
         ' --out "$(dirname {output.targets:q})" > {log:q} 2>&1'
 
 
-rule transit_build_shard:
-    """Windows of the stars of one shard, as records and tables."""
+rule transit_build_shards:
+    """Windows of the stars of some shards, as records and tables."""
     input:
         demo_ready,
     output:
-        raw="<results>/transit/raw/raw_shard_{shard}.tfrecord",
-        receipt="<results>/transit/raw/raw_shard_{shard}.tfrecord.receipt.json",
-        table="<results>/transit/raw/data_tbl_{shard}.csv",
-        examples="<results>/transit/raw/examples_{shard}.parquet",
-        curves="<results>/transit/raw/curves_{shard}.parquet",
-        ledger="<results>/transit/raw/ledger_{shard}.json",
+        "<results>/transit/raw/blocks/{block}.json",
     log:
-        "<logs>/transit_build_shard/{shard}.log",
+        "<logs>/transit_build_shards/{block}.log",
     benchmark:
-        "<benchmarks>/transit_build_shard/{shard}.tsv"
+        "<benchmarks>/transit_build_shards/{block}.tsv"
     conda:
         "../envs/transit.yaml"
     threads: 1
     resources:
-        mem_mb=memory("transit_build_shard"),
-        runtime=minutes("transit_build_shard"),
+        mem_mb=memory("transit_build_shards"),
+        runtime=minutes("transit_build_shards"),
     params:
-        members=lambda wildcards: TRANSIT_PLAN.shards[shard_index(wildcards)],
+        shards=block_shards,
+        members=lambda wildcards: of_block(wildcards, TRANSIT_PLAN.shards),
         kept=TRANSIT_MEMBERS,
         plan=TRANSIT.plan.model_dump_json(include=EVENT_SETTINGS),
         settings=TRANSIT.build.model_dump_json(),
-        code=CODE["transit_build_shard"],
+        code=CODE["transit_build_shards"],
     shell:
-        "python -m workflow_scripts.transit_build_shard"
-        " --members {params.kept:q} --digest {params.members} --shard {wildcards.shard}"
-        " --plan-settings {params.plan:q} --settings {params.settings:q}"
-        ' --out "$(dirname {output.raw:q})" > {log:q} 2>&1'
+        "python -m workflow_scripts.transit_build_shards"
+        " --members {params.kept:q} --shards {params.shards} --digests {params.members}"
+        " --plan-settings {params.plan:q} --settings {params.settings:q} --code {params.code}"
+        " --manifest {output:q} > {log:q} 2>&1"
 
 
-rule transit_split_shard:
-    """Records of one raw shard, distributed over train, val and test by star."""
+rule transit_split_shards:
+    """Records of some raw shards, distributed over train, val and test by star."""
     input:
-        raw="<results>/transit/raw/raw_shard_{shard}.tfrecord",
-        receipt="<results>/transit/raw/raw_shard_{shard}.tfrecord.receipt.json",
-        examples="<results>/transit/raw/examples_{shard}.parquet",
+        "<results>/transit/raw/blocks/{block}.json",
     output:
-        train="<results>/transit/split/train/train_shard_{shard}.tfrecord",
-        train_receipt="<results>/transit/split/train/train_shard_{shard}.tfrecord.receipt.json",
-        val="<results>/transit/split/val/val_shard_{shard}.tfrecord",
-        val_receipt="<results>/transit/split/val/val_shard_{shard}.tfrecord.receipt.json",
-        test="<results>/transit/split/test/test_shard_{shard}.tfrecord",
-        test_receipt="<results>/transit/split/test/test_shard_{shard}.tfrecord.receipt.json",
-        table="<results>/transit/split/aux_tbls/shards_tbl_{shard}.csv",
-        examples="<results>/transit/split/aux_tbls/examples_{shard}.parquet",
+        "<results>/transit/split/blocks/{block}.json",
     log:
-        "<logs>/transit_split_shard/{shard}.log",
+        "<logs>/transit_split_shards/{block}.log",
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=memory("transit_split_shard"),
-        runtime=minutes("transit_split_shard"),
+        mem_mb=memory("transit_split_shards"),
+        runtime=minutes("transit_split_shards"),
     params:
-        assignment=lambda wildcards: TRANSIT_PLAN.splits[shard_index(wildcards)],
+        shards=block_shards,
+        assignment=lambda wildcards: of_block(wildcards, TRANSIT_PLAN.splits),
         kept=TRANSIT_MEMBERS,
-        code=CODE["transit_split_shard"],
+        code=CODE["transit_split_shards"],
     shell:
-        "python -m workflow_scripts.transit_split_shard"
-        " --raw {input.raw:q} --examples {input.examples:q}"
-        ' --members {params.kept:q} --digest {params.assignment} --shard {wildcards.shard} --out "$(dirname "$(dirname {output.train:q})")" > {log:q} 2>&1'
+        "python -m workflow_scripts.transit_split_shards"
+        " --raw {input:q} --members {params.kept:q} --shards {params.shards} --digests {params.assignment}"
+        " --code {params.code} --manifest {output:q} > {log:q} 2>&1"
 
 
 rule transit_check:
@@ -129,22 +117,9 @@ rule transit_check:
                 "ledger.json",
             ],
         ),
-        ledgers=expand(
-            "<results>/transit/raw/ledger_{shard}.json", shard=TRANSIT_SHARDS
-        ),
-        raw=expand(
-            "<results>/transit/raw/raw_shard_{shard}.tfrecord.receipt.json",
-            shard=TRANSIT_SHARDS,
-        ),
-        examples=expand(
-            "<results>/transit/split/aux_tbls/examples_{shard}.parquet",
-            shard=TRANSIT_SHARDS,
-        ),
-        norm=expand(
-            "<results>/transit/norm/{split}/norm_{split}_shard_{shard}.tfrecord.receipt.json",
-            split=["train", "val", "test"],
-            shard=TRANSIT_SHARDS,
-        ),
+        raw=TRANSIT_RAW,
+        split=TRANSIT_SPLIT,
+        norm=TRANSIT_NORM,
     output:
         check=report(
             "<results>/transit/check/check.json",
@@ -169,7 +144,7 @@ rule transit_check:
         mem_mb=memory("transit_check"),
         runtime=minutes("transit_check"),
     params:
-        settings=TRANSIT.model_dump_json(exclude={"select", "train", "report"}),
+        settings=TRANSIT.model_dump_json(exclude=set(NOT_OF_THE_DATASET)),
         stages=json.dumps({name: CODE[name] for name in TRANSIT_STAGES}),
         code=CODE["transit_check"],
     shell:

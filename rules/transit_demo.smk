@@ -29,9 +29,7 @@ rule demo_transit_recovery:
     """Planted against recovered events and depths; fails where planted events were lost."""
     input:
         truth="<results>/demo/transit/truth.json",
-        examples=expand(
-            "<results>/transit/raw/examples_{shard}.parquet", shard=TRANSIT_SHARDS
-        ),
+        raw=TRANSIT_RAW,
     output:
         table=report(
             "<results>/transit/report/recovery.csv",
@@ -59,5 +57,5 @@ rule demo_transit_recovery:
         mode="" if is_comparable(TRANSIT) else "--report-only",
     shell:
         "python -m workflow_scripts.demo_transit_recovery"
-        " --truth {input.truth:q} --examples {input.examples:q} --dispositions {params.dispositions} {params.mode}"
+        " --truth {input.truth:q} --raw {input.raw:q} --dispositions {params.dispositions} {params.mode}"
         " --table {output.table:q} --figure {output.figure:q} > {log:q} 2>&1"

@@ -1,34 +1,31 @@
 """Statistics of the train split, normalized shards and selections of the transit line."""
 
 
-rule transit_sample_shard:
-    """Pixels of one train shard that enter the statistics."""
+rule transit_sample_shards:
+    """Pixels of some train shards that enter the statistics."""
     input:
-        shard="<results>/transit/split/train/train_shard_{shard}.tfrecord",
-        receipt="<results>/transit/split/train/train_shard_{shard}.tfrecord.receipt.json",
-        examples="<results>/transit/split/aux_tbls/examples_{shard}.parquet",
+        "<results>/transit/split/blocks/{block}.json",
     output:
-        "<results>/transit/stats/map/sample_{shard}.npz",
+        "<results>/transit/stats/map/sample_{block}.npz",
     log:
-        "<logs>/transit_sample_shard/{shard}.log",
+        "<logs>/transit_sample_shards/{block}.log",
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=memory("transit_sample_shard"),
-        runtime=minutes("transit_sample_shard"),
+        mem_mb=memory("transit_sample_shards"),
+        runtime=minutes("transit_sample_shards"),
     params:
         settings=TRANSIT.statistics.model_dump_json(),
-        code=CODE["transit_sample_shard"],
+        code=CODE["transit_sample_shards"],
     shell:
-        "python -m workflow_scripts.transit_sample_shard"
-        " --shard {input.shard:q} --examples {input.examples:q}"
-        " --settings {params.settings:q} --sample {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.transit_sample_shards"
+        " --split {input:q} --settings {params.settings:q} --sample {output:q} > {log:q} 2>&1"
 
 
 rule transit_fit_statistics:
     """Statistics of the image features from the train split alone."""
     input:
-        expand("<results>/transit/stats/map/sample_{shard}.npz", shard=TRANSIT_SHARDS),
+        expand("<results>/transit/stats/map/sample_{block}.npz", block=TRANSIT_BLOCKS),
     output:
         json=report(
             "<results>/transit/stats/train_stats.json",
@@ -57,45 +54,35 @@ rule transit_fit_statistics:
         ' --out "$(dirname {output.json:q})" > {log:q} 2>&1'
 
 
-rule transit_normalize_shard:
-    """Records of one shard of all splits with normalized flux and images."""
+rule transit_normalize_shards:
+    """Records of some shards of all splits with normalized flux and images."""
     input:
-        train="<results>/transit/split/train/train_shard_{shard}.tfrecord",
-        val="<results>/transit/split/val/val_shard_{shard}.tfrecord",
-        test="<results>/transit/split/test/test_shard_{shard}.tfrecord",
+        split="<results>/transit/split/blocks/{block}.json",
         stats="<results>/transit/stats/train_stats.json",
     output:
-        train="<results>/transit/norm/train/norm_train_shard_{shard}.tfrecord",
-        val="<results>/transit/norm/val/norm_val_shard_{shard}.tfrecord",
-        test="<results>/transit/norm/test/norm_test_shard_{shard}.tfrecord",
-        train_receipt="<results>/transit/norm/train/norm_train_shard_{shard}.tfrecord.receipt.json",
-        val_receipt="<results>/transit/norm/val/norm_val_shard_{shard}.tfrecord.receipt.json",
-        test_receipt="<results>/transit/norm/test/norm_test_shard_{shard}.tfrecord.receipt.json",
+        "<results>/transit/norm/blocks/{block}.json",
     log:
-        "<logs>/transit_normalize_shard/{shard}.log",
+        "<logs>/transit_normalize_shards/{block}.log",
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=memory("transit_normalize_shard"),
-        runtime=minutes("transit_normalize_shard"),
+        mem_mb=memory("transit_normalize_shards"),
+        runtime=minutes("transit_normalize_shards"),
     params:
         settings=TRANSIT.normalize.model_dump_json(),
         durations=TRANSIT.build.windows.n_durations_window,
-        code=CODE["transit_normalize_shard"],
+        code=CODE["transit_normalize_shards"],
     shell:
-        "python -m workflow_scripts.transit_normalize_shard"
-        " --shards {input.train:q} {input.val:q} {input.test:q} --stats {input.stats:q}"
-        " --settings {params.settings:q} --durations {params.durations}"
-        " --out {output.train:q} {output.val:q} {output.test:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.transit_normalize_shards"
+        " --split {input.split:q} --stats {input.stats:q}"
+        " --settings {params.settings:q} --durations {params.durations} --code {params.code}"
+        " --manifest {output:q} > {log:q} 2>&1"
 
 
 rule transit_select:
     """A named choice of examples, with the reason for every example that is left out."""
     input:
-        expand(
-            "<results>/transit/split/aux_tbls/examples_{shard}.parquet",
-            shard=TRANSIT_SHARDS,
-        ),
+        TRANSIT_SPLIT,
     output:
         table="<results>/transit/select/{selection}/selection.parquet",
         counts=report(
@@ -119,27 +106,27 @@ rule transit_select:
         code=CODE["transit_select"],
     shell:
         "python -m workflow_scripts.transit_select"
-        " --examples {input:q} --name {wildcards.selection} --settings {params.settings:q}"
+        " --split {input:q} --name {wildcards.selection} --settings {params.settings:q}"
         ' --seed {params.seed} --out "$(dirname {output.table:q})" > {log:q} 2>&1'
 
 
-rule transit_materialize_shard:
-    """Normalized records of one shard that a selection keeps."""
+rule transit_materialize_shards:
+    """Normalized records of some shards that a selection keeps."""
     input:
-        shard="<results>/transit/norm/{split}/norm_{split}_shard_{shard}.tfrecord",
+        norm="<results>/transit/norm/blocks/{block}.json",
         selection="<results>/transit/select/{selection}/selection.parquet",
     output:
-        shard="<results>/transit/select/{selection}/{split}/norm_{split}_shard_{shard}.tfrecord",
-        receipt="<results>/transit/select/{selection}/{split}/norm_{split}_shard_{shard}.tfrecord.receipt.json",
+        "<results>/transit/select/{selection}/blocks/{block}.json",
     log:
-        "<logs>/transit_materialize_shard/{selection}/{split}_{shard}.log",
+        "<logs>/transit_materialize_shards/{selection}/{block}.log",
     conda:
         "../envs/transit.yaml"
     resources:
-        mem_mb=memory("transit_materialize_shard"),
-        runtime=minutes("transit_materialize_shard"),
+        mem_mb=memory("transit_materialize_shards"),
+        runtime=minutes("transit_materialize_shards"),
     params:
-        code=CODE["transit_materialize_shard"],
+        code=CODE["transit_materialize_shards"],
     shell:
-        "python -m workflow_scripts.transit_materialize_shard"
-        " --shard {input.shard:q} --selection {input.selection:q} --out {output.shard:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.transit_materialize_shards"
+        " --norm {input.norm:q} --selection {input.selection:q} --code {params.code}"
+        " --manifest {output:q} > {log:q} 2>&1"

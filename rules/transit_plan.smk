@@ -5,7 +5,9 @@ import json
 from trainyard.demo.recovery import is_comparable
 from trainyard.transit.catalogue import MEMBERS, plan_summary
 from trainyard.transit.check import refuse_strays
-from trainyard.yard.labels import shard_labels
+from trainyard.transit.settings import NOT_OF_THE_DATASET
+from trainyard.yard.blocks import blocks, void_incomplete
+from trainyard.yard.labels import parse_label
 
 # What building reads of the plan's settings; the others reach a shard by the digest of its members.
 EVENT_SETTINGS = {
@@ -17,11 +19,11 @@ EVENT_SETTINGS = {
 # Stages whose code shapes the dataset.
 TRANSIT_STAGES = [
     "transit_plan",
-    "transit_build_shard",
-    "transit_split_shard",
-    "transit_sample_shard",
+    "transit_build_shards",
+    "transit_split_shards",
+    "transit_sample_shards",
     "transit_fit_statistics",
-    "transit_normalize_shard",
+    "transit_normalize_shards",
 ]
 
 
@@ -41,9 +43,33 @@ def transit_plan():
     )
 
 
-def shard_index(wildcards):
-    """0-based number of a shard."""
-    return configured(TRANSIT_INDEX, wildcards.shard, "transit.plan.num_shards")
+def block_shards(wildcards):
+    """Labels of the shards of a block."""
+    return configured(TRANSIT_BLOCKS, wildcards.block, "transit.plan.num_shards")
+
+
+def of_block(wildcards, by_shard):
+    """Of values that there is one of for every shard, those of the shards of a block."""
+    return [by_shard[parse_label(shard)[0] - 1] for shard in block_shards(wildcards)]
+
+
+def manifests(folder):
+    """Manifests of all blocks of a stage."""
+    return [
+        f"{RESULTS}/transit/{folder}/blocks/{block}.json" for block in TRANSIT_BLOCKS
+    ]
+
+
+def void_incomplete_blocks():
+    """Have blocks made again whose files are not all there."""
+    for stage in (
+        "raw",
+        "split",
+        "norm",
+        *(f"select/{name}" for name in TRANSIT.select),
+    ):
+        for lost in void_incomplete(Path(RESULTS, "transit", stage), TRANSIT_BLOCKS):
+            print(f"{lost}: missing or changed; it is made again when it is needed", file=sys.stderr)
 
 
 def demo_ready(wildcards):
@@ -54,9 +80,9 @@ def demo_ready(wildcards):
 
 
 def transit_size(wildcards, unit):
-    """Bytes of light curves and pixel files: of the stars of a shard, or of all."""
-    if "shard" in wildcards.keys():
-        return TRANSIT_PLAN.bytes[shard_index(wildcards)]
+    """Bytes of light curves and pixel files: of the stars of a block, or of all."""
+    if "block" in wildcards.keys():
+        return sum(of_block(wildcards, TRANSIT_PLAN.bytes))
     return TRANSIT_BYTES
 
 
@@ -73,48 +99,34 @@ def training_selection(wildcards):
 
 
 def materialized_shards(wildcards):
-    """Shards of the selections that ask for their own copy."""
+    """Manifests of the selections that ask for their own copy."""
     return [
-        f"{RESULTS}/transit/select/{name}/{split}/norm_{split}_shard_{shard}.tfrecord"
+        manifest
         for name, selection in TRANSIT.select.items()
         if selection.materialize
-        for split in ("train", "val", "test")
-        for shard in TRANSIT_SHARDS
+        for manifest in manifests(f"select/{name}")
     ]
 
 
 def figure_inputs(wildcards):
-    """Shards or tables that a figure of the dataset shows."""
-    folder = f"{RESULTS}/transit"
-    if wildcards.figure == "windows":
-        return [
-            f"{folder}/norm/train/norm_train_shard_{shard}.tfrecord"
-            for shard in TRANSIT_SHARDS
-        ]
-    if wildcards.figure == "masks":
-        return [f"{folder}/raw/curves_{shard}.parquet" for shard in TRANSIT_SHARDS]
-    if wildcards.figure == "class_balance":
-        return [
-            f"{folder}/split/aux_tbls/examples_{shard}.parquet"
-            for shard in TRANSIT_SHARDS
-        ]
-    return [f"{folder}/check/ledger.json"]
+    """Manifests of the shards that a figure of the dataset shows, or the ledger."""
+    shown = {
+        "windows": TRANSIT_NORM,
+        "masks": TRANSIT_RAW,
+        "class_balance": TRANSIT_SPLIT,
+    }
+    return shown.get(wildcards.figure, f"{RESULTS}/transit/check/ledger.json")
 
 
 def transit_dataset(wildcards):
     """The finished dataset of the transit line: normalized shards, selections, and the check that vouches for them."""
     folder = f"{RESULTS}/transit"
-    shards = [
-        f"{folder}/norm/{split}/norm_{split}_shard_{shard}.tfrecord"
-        for split in ("train", "val", "test")
-        for shard in TRANSIT_SHARDS
-    ]
     selections = [
         f"{folder}/select/{name}/selection.parquet" for name in TRANSIT.select
     ]
     return [
         f"{folder}/check/check.json",
-        *shards,
+        *TRANSIT_NORM,
         *selections,
         *materialized_shards(wildcards),
     ]
@@ -142,11 +154,12 @@ SIZES["transit"] = transit_size
 
 with errors_for_people():
     TRANSIT = CONFIG.transit
-    TRANSIT_SHARDS = shard_labels(TRANSIT.plan.num_shards)
-    SHARDS["transit"] = len(TRANSIT_SHARDS)
-    TRANSIT_INDEX = {shard: index for index, shard in enumerate(TRANSIT_SHARDS)}
+    TRANSIT_BLOCKS = blocks(TRANSIT.plan.num_shards, TRANSIT.shards_per_job)
+    TRANSIT_RAW, TRANSIT_SPLIT, TRANSIT_NORM = map(manifests, ("raw", "split", "norm"))
+    SHARDS["transit"] = len(TRANSIT_BLOCKS)
     if workflow.is_main_process:
         refuse_strays(Path(RESULTS, "transit"), TRANSIT.plan.num_shards)
+        void_incomplete_blocks()
     TRANSIT_PLAN = transit_plan()
     TRANSIT_BYTES = sum(TRANSIT_PLAN.bytes)
     TRANSIT_MEMBERS = str(STATE / "cache" / MEMBERS)

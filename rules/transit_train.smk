@@ -4,18 +4,8 @@
 rule transit_train:
     """The Keras consumer, trained on the train split and watched on val."""
     input:
-        train=expand(
-            "<results>/transit/norm/train/norm_train_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        val=expand(
-            "<results>/transit/norm/val/norm_val_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        examples=expand(
-            "<results>/transit/split/aux_tbls/examples_{shard}.parquet",
-            shard=TRANSIT_SHARDS,
-        ),
+        norm=TRANSIT_NORM,
+        split=TRANSIT_SPLIT,
         selection=training_selection,
     output:
         model="<results>/transit/train/model.keras",
@@ -38,7 +28,7 @@ rule transit_train:
         code=CODE["transit_train"],
     shell:
         "python -m workflow_scripts.transit_train"
-        " --train {input.train:q} --val {input.val:q} --examples {input.examples:q} --selection {input.selection:q}"
+        " --norm {input.norm:q} --split {input.split:q} --selection {input.selection:q}"
         ' --settings {params.settings:q} --out "$(dirname {output.model:q})" > {log:q} 2>&1'
 
 
@@ -46,22 +36,8 @@ rule transit_evaluate:
     """Predictions and metrics of every split, by disposition and by star."""
     input:
         model="<results>/transit/train/model.keras",
-        train=expand(
-            "<results>/transit/norm/train/norm_train_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        val=expand(
-            "<results>/transit/norm/val/norm_val_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        test=expand(
-            "<results>/transit/norm/test/norm_test_shard_{shard}.tfrecord",
-            shard=TRANSIT_SHARDS,
-        ),
-        examples=expand(
-            "<results>/transit/split/aux_tbls/examples_{shard}.parquet",
-            shard=TRANSIT_SHARDS,
-        ),
+        norm=TRANSIT_NORM,
+        split=TRANSIT_SPLIT,
         selection=training_selection,
     output:
         metrics=report(
@@ -94,8 +70,7 @@ rule transit_evaluate:
         code=CODE["transit_evaluate"],
     shell:
         "python -m workflow_scripts.transit_evaluate"
-        " --model {input.model:q} --train {input.train:q} --val {input.val:q} --test {input.test:q}"
-        " --examples {input.examples:q} --selection {input.selection:q}"
+        " --model {input.model:q} --norm {input.norm:q} --split {input.split:q} --selection {input.selection:q}"
         " --missing-images {params.missing_images}"
         ' --out "$(dirname {output.metrics:q})" > {log:q} 2>&1'
 

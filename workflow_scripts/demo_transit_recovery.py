@@ -11,7 +11,7 @@ from trainyard.yard.command import run
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--truth", type=Path, required=True, help="truth.json of the demo")
-    parser.add_argument("--examples", type=Path, nargs="+", required=True, help="example tables of the raw shards")
+    parser.add_argument("--raw", type=Path, nargs="+", required=True, help="manifests of the raw shards")
     parser.add_argument("--dispositions", nargs="+", required=True, help="dispositions that become examples")
     parser.add_argument("--report-only", action="store_true", help="the rules are not the default ones: do not judge")
     parser.add_argument("--table", type=Path, required=True, help="CSV to write")
@@ -19,8 +19,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     from trainyard.demo.recovery import check_recovery, recovery, write_recovery
+    from trainyard.transit.blockfiles import raw_examples
 
-    rows = recovery(args.truth, args.examples, dispositions=args.dispositions)
+    rows = recovery(args.truth, raw_examples(args.raw), dispositions=args.dispositions)
     write_recovery(rows, csv_path=args.table, png_path=args.figure)
     if not args.report_only:
         check_recovery(rows)

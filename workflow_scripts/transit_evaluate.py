@@ -11,18 +11,20 @@ from trainyard.yard.command import run
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model.keras")
-    for split in ("train", "val", "test"):
-        parser.add_argument(f"--{split}", type=Path, nargs="+", required=True, help=f"normalized {split} shards")
-    parser.add_argument("--examples", type=Path, nargs="+", required=True, help="example tables of the splits")
+    parser.add_argument("--norm", type=Path, nargs="+", required=True, help="manifests of the normalized shards")
+    parser.add_argument("--split", type=Path, nargs="+", required=True, help="manifests of the split shards")
     parser.add_argument("--selection", type=Path, nargs="?", help="selection table that training used, if any")
     parser.add_argument("--missing-images", choices=["drop", "zero"], default="drop", help="as in training")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     args = parser.parse_args(argv)
 
+    from trainyard.transit.blockfiles import norm_records, split_examples
+    from trainyard.transit.schema import SPLITS
     from trainyard.transit.train.evaluate import evaluate
 
-    shards = {"train": args.train, "val": args.val, "test": args.test}
-    evaluate(args.model, shards, args.examples, args.selection, args.out, missing_images=args.missing_images)
+    shards = {split: norm_records(args.norm, split) for split in SPLITS}
+    examples = split_examples(args.split)
+    evaluate(args.model, shards, examples, args.selection, args.out, missing_images=args.missing_images)
     print(f"{args.out}: model evaluated")
 
 

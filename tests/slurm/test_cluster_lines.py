@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from slurm_workflow_tests import Outcome, Workspace
 
-GROUPED = {"transit_split_shard", "transit_sample_shard"}
+GROUPED = {"transit_split_shards", "transit_sample_shards"}
 
 
 class Built(NamedTuple):

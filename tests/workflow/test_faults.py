@@ -102,7 +102,7 @@ def test_broken_yaml_is_refused(workspace: Workspace) -> None:
     ("target", "key"),
     [
         (
-            "raw/raw_shard_0004-0003.tfrecord",
+            "raw/blocks/0004-0003.json",
             "0004-0003: the configuration has no such thing, see transit.plan.num_shards",
         ),
         ("select/none/selection.parquet", "none: the configuration has no such thing, see transit.select"),

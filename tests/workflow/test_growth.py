@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 ONE_SHARD = {
     "transit_plan": 1,
-    "transit_build_shard": 1,
-    "transit_split_shard": 1,
-    "transit_sample_shard": 1,
+    "transit_build_shards": 1,
+    "transit_split_shards": 1,
+    "transit_sample_shards": 1,
 }
 
 

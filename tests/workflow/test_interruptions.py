@@ -113,4 +113,4 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_one_lives_an
     assert workspace.sha256("results/t/transit/plan/*") == before
     assert workspace.dry_run().jobs, "a dry run only looks, and is allowed"
     assert first.end(signal.SIGKILL, group=True).code == -signal.SIGKILL
-    assert workspace.snakemake("--cores", "1", "results/t/transit/raw/ledger_0001-0003.json").code == 0
+    assert workspace.snakemake("--cores", "1", "results/t/transit/raw/blocks/0001-0003.json").code == 0

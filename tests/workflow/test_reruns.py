@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from conftest import Outcome, Workspace
 
 PLAN, CHECK = {"transit_plan": 1}, {"transit_check": 1}
-SELECT = {"transit_select": 2, "transit_materialize_shard": 9}
-NORMALIZE = {"transit_normalize_shard": 3, "transit_materialize_shard": 9, **CHECK}
+SELECT = {"transit_select": 2, "transit_materialize_shards": 3}
+NORMALIZE = {"transit_normalize_shards": 3, "transit_materialize_shards": 3, **CHECK}
 FIT = {"transit_fit_statistics": 1, **NORMALIZE}
-SAMPLE = {"transit_sample_shard": 3, **FIT}
-SPLIT = {"transit_split_shard": 3, **SAMPLE, **SELECT}
-BUILD = {"transit_build_shard": 3, **SPLIT}
+SAMPLE = {"transit_sample_shards": 3, **FIT}
+SPLIT = {"transit_split_shards": 3, **SAMPLE, **SELECT}
+BUILD = {"transit_build_shards": 3, **SPLIT}
 TRAINING = {"transit_train": 1, "transit_evaluate": 1, "transit_plot_scores": 1}
-ONE_SHARD = {"transit_build_shard": 1, "transit_split_shard": 1, "transit_sample_shard": 1}
+ONE_SHARD = {"transit_build_shards": 1, "transit_split_shards": 1, "transit_sample_shards": 1}
 
 ChangeCode = Callable[[Callable[[Path], object]], Path]
 
@@ -143,7 +143,7 @@ def test_code_of_training_trains_again_and_that_of_evaluation_evaluates_again(
 def test_only_the_files_of_a_changed_selection_are_made_again(built: Workspace) -> None:
     before = built.dates()
     built.configure({"transit": {"select": {"deep": {"where": "label == 1"}}}})
-    assert built.build().rules == {"transit_select": 1, "transit_materialize_shard": 9}
+    assert built.build().rules == {"transit_select": 1, "transit_materialize_shards": 3}
     changed = {path for path, date in built.dates().items() if date != before[path]}
     assert changed
     assert all(path.startswith("results/t/transit/select/deep/") for path in changed)

@@ -77,7 +77,7 @@ def test_the_rule_hands_over_exactly_those_settings_of_the_plan_that_a_build_rea
 ) -> None:
     plan = _Noting(PlanSettings())
     build_shard(stars, tmp_path, **ONE, plan=plan, settings=BuildSettings())  # type: ignore[arg-type]
-    command = next(job.command for job in finished[1].jobs if job.rule == "transit_build_shard")
+    command = next(job.command for job in finished[1].jobs if job.rule == "transit_build_shards")
     words = shlex.split(re.sub(r"\$\(.*?\)", "", command))
     handed_over = json.loads(words[words.index("--plan-settings") + 1])
     assert set(handed_over) == plan.read

@@ -12,10 +12,9 @@ from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.examples import decode_example
 from trainyard.yard.labels import shard_label
 from trainyard.yard.logs import progress
-from trainyard.yard.receipts import verify
+from trainyard.yard.receipts import RECEIPT, verify
 from trainyard.yard.tfrecord import read_records, record_index
 
-_RECEIPT = ".receipt.json"
 _RECORDS = ".tfrecord"
 
 
@@ -46,7 +45,7 @@ def verify_folder(folder: Path, *, deep: bool = False) -> Verified:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    vouched = {path.with_name(path.name.removesuffix(_RECEIPT)) for path in folder.rglob(f"*{_RECEIPT}")}
+    vouched = {path.with_name(path.name.removesuffix(RECEIPT)) for path in folder.rglob(f"*{RECEIPT}")}
     if not vouched:
         raise InputError(f"{folder}: no file below it has a receipt; give the folder of a run, such as results/demo")
     files = size = records = 0

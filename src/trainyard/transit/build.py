@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from trainyard.transit.detrend import NonPositiveFluxError
 from trainyard.transit.events import Event, cluster
 from trainyard.transit.images import ImageRejection, WindowImages, window_images
 from trainyard.transit.lightcurves import NoFiniteFluxError, chosen_bitmask
-from trainyard.transit.members import Star
+from trainyard.transit.members import Star, read_members
 from trainyard.transit.pixels import PixelFile
 from trainyard.transit.reasons import Reason
 from trainyard.transit.records import Example, example_bytes, example_row
@@ -30,9 +30,11 @@ from trainyard.transit.settings import BuildSettings, ImageSettings, PlanSetting
 from trainyard.transit.star import ImageSource, SectorBuilder, Tally
 from trainyard.transit.tces import Tce
 from trainyard.transit.windows import Window
+from trainyard.yard.blocks import Unit, make_block
 from trainyard.yard.errors import EnvironmentFault, InputError
 from trainyard.yard.files import atomic_open, write_json
 from trainyard.yard.identity import keyed_hash
+from trainyard.yard.labels import parse_label
 from trainyard.yard.ledger import Ledger
 from trainyard.yard.logs import progress
 from trainyard.yard.receipts import write_receipt
@@ -44,6 +46,44 @@ _log = logging.getLogger(__name__)
 _FILE, _TCE = "file", "tce"
 _DIAGNOSTIC_STARS = 2
 """Stars of a shard whose light curves are kept, with their masks, for the report."""
+
+
+def build_shards(
+    manifest: Path,
+    shards: Mapping[str, str],
+    members: Path,
+    *,
+    plan: PlanSettings,
+    settings: BuildSettings,
+    code: str,
+) -> int:
+    """Build the raw shards of a block, but for those that are there already, made from the same.
+
+    Args:
+        manifest: The block's manifest, in `blocks` in the folder of the raw shards; written last.
+        shards: Digest of the members of every shard, by its label.
+        members: Folder of the planned members.
+        plan: As for `build_shard`.
+        settings: As for `build_shard`.
+        code: Digest of the code that builds.
+
+    Returns:
+        Number of shards that were kept.
+    """
+    folder = manifest.parent.parent
+    shaped_by = [code, plan.model_dump(mode="json"), settings.model_dump(mode="json")]
+
+    def unit(label: str, digest: str) -> Unit:
+        shard, num_shards = parse_label(label)
+
+        def make() -> None:
+            stars = read_members(members, digest)
+            built = build_shard(stars, folder, shard=shard, num_shards=num_shards, plan=plan, settings=settings)
+            _log.info("shard %s: %s", label, built.summary())
+
+        return Unit(label, naming.raw_files(folder, shard, num_shards), [*shaped_by, digest], make)
+
+    return make_block(manifest, [unit(label, digest) for label, digest in shards.items()])
 
 
 def build_shard(

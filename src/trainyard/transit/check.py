@@ -16,7 +16,7 @@ from trainyard.transit.lightcurves import default_bitmask
 from trainyard.transit.planfiles import FILES, TARGETS, TCES
 from trainyard.transit.reasons import Reason
 from trainyard.transit.schema import SPLIT_EXAMPLES, SPLITS
-from trainyard.transit.settings import TransitSettings
+from trainyard.transit.settings import NOT_OF_THE_DATASET, TransitSettings
 from trainyard.transit.split import check_disjoint
 from trainyard.transit.star import SPARE
 from trainyard.yard.errors import IntegrityError, LeakageError
@@ -76,7 +76,7 @@ def _provenance(settings: TransitSettings, code: Mapping[str, str], summary: Map
     return {
         "trainyard": __version__,
         "versions": {name: version(name) for name in ("numpy", "scipy", "pyarrow", "astropy", "wotan")},
-        "settings": settings.model_dump(mode="json", exclude={"select", "train", "report"}),
+        "settings": settings.model_dump(mode="json", exclude=set(NOT_OF_THE_DATASET)),
         "code": dict(code),
         "quality_bitmask": {name: default_bitmask(name) if bits == "default" else bits for name in missions},
         "counts": dict(summary),

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from trainyard.transit.schema import SPLITS
 from trainyard.yard.labels import PATTERN, parse_label, shard_label
+
+TABLES = "aux_tbls"
+"""Folder of the tables of the split shards."""
 
 _SHARD = re.compile(rf"(?P<norm>norm_)?(?P<what>raw|{'|'.join(SPLITS)})_shard_{PATTERN}\.tfrecord")
 
@@ -83,14 +87,26 @@ def curves(shard: int, num_shards: int) -> str:
     return f"curves_{shard_label(shard, num_shards)}.parquet"
 
 
-def sample(shard: int, num_shards: int) -> str:
-    """Pixels that one train shard gives to the statistics."""
-    return f"sample_{shard_label(shard, num_shards)}.npz"
-
-
 def feature_stats(feature: str) -> str:
     """Train statistics of one image feature."""
     return f"train_set_{feature}_stats.npy"
+
+
+def raw_files(folder: Path, shard: int, num_shards: int) -> list[Path]:
+    """All files of a raw shard in the folder of raw shards, the records first."""
+    names = (raw_shard, data_tbl, examples_tbl, curves, ledger)
+    return [folder / name(shard, num_shards) for name in names]
+
+
+def split_files(folder: Path, shard: int, num_shards: int) -> list[Path]:
+    """All files of a shard in the folder of the splits: records of train, val and test, and two tables."""
+    records = [folder / split / split_shard(split, shard, num_shards) for split in SPLITS]
+    return [*records, *(folder / TABLES / name(shard, num_shards) for name in (examples_tbl, shards_tbl))]
+
+
+def norm_files(folder: Path, shard: int, num_shards: int) -> list[Path]:
+    """Normalized records of train, val and test of a shard, in the folder of all of them or of a selection."""
+    return [folder / split / norm_shard(split, shard, num_shards) for split in SPLITS]
 
 
 def _known(split: str) -> str:

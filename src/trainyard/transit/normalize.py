@@ -5,6 +5,7 @@ Formulas: docs/transit.md, normalization. Everything that a raw example holds st
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -12,14 +13,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainyard.transit import naming
 from trainyard.transit.schema import NORMALIZED_IMAGES
 from trainyard.transit.settings import NormalizeSettings
 from trainyard.transit.statistics import MAD_TO_STD
+from trainyard.yard.blocks import Unit, contents, make_block
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
 from trainyard.yard.examples import Value, decode_example, decode_tensor, encode_example, encode_tensor
-from trainyard.yard.files import atomic_open, read_json
+from trainyard.yard.files import atomic_open, read_json, sha256_file
+from trainyard.yard.labels import parse_label
 from trainyard.yard.receipts import verify, write_receipt
 from trainyard.yard.tfrecord import RecordWriter, read_records
+
+_log = logging.getLogger(__name__)
 
 _TINY = 1e-12
 """Added to every scale, as published, so that a constant becomes 0."""
@@ -99,6 +105,39 @@ def read_image_stats(stats_json: Path) -> dict[str, tuple[float, float]]:
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{stats_json}: no train statistics ({error!r}); make the file again") from error
+
+
+def normalize_shards(
+    manifest: Path, split: Path, stats_json: Path, *, settings: NormalizeSettings, n_durations_window: float, code: str
+) -> int:
+    """Normalize all splits of the shards of a block, but for those that are there already, made from the same.
+
+    Args:
+        manifest: The block's manifest, in `blocks` in the folder of the normalized shards; written last.
+        split: Manifest of the split shards.
+        stats_json: As for `normalize_shard`.
+        settings: As for `normalize_shard`.
+        n_durations_window: As for `normalize_shard`.
+        code: Digest of the code that normalizes.
+
+    Returns:
+        Number of shards that were kept.
+    """
+    folder = manifest.parent.parent
+    shaped_by = [code, settings.model_dump(mode="json"), n_durations_window, sha256_file(stats_json)]
+
+    def unit(label: str, made_from: Mapping[str, str]) -> Unit:
+        shard, num_shards = parse_label(label)
+        outputs = naming.norm_files(folder, shard, num_shards)
+
+        def make() -> None:
+            for records, out in zip(naming.split_files(split.parent.parent, shard, num_shards), outputs, strict=False):
+                n = normalize_shard(records, stats_json, out, settings=settings, n_durations_window=n_durations_window)
+                _log.info("%s: %d examples", out, n)
+
+        return Unit(label, outputs, [*shaped_by, made_from], make)
+
+    return make_block(manifest, [unit(label, made_from) for label, made_from in contents([split]).items()])
 
 
 def normalize_shard(

@@ -16,7 +16,8 @@ there are do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -33,12 +34,16 @@ from trainyard.transit.expressions import compile_expression
 from trainyard.transit.schema import SPLITS
 from trainyard.transit.settings import SelectionSettings
 from trainyard.transit.tces import DISPOSITIONS, QUIET
+from trainyard.yard.blocks import Unit, contents, make_block
 from trainyard.yard.errors import ConfigError, IntegrityError
-from trainyard.yard.files import atomic_open
+from trainyard.yard.files import atomic_open, sha256_file
 from trainyard.yard.identity import keyed_hash
+from trainyard.yard.labels import parse_label
 from trainyard.yard.receipts import verify, write_receipt
 from trainyard.yard.tables import Column, Role, TableContract
 from trainyard.yard.tfrecord import RecordWriter, read_records
+
+_log = logging.getLogger(__name__)
 
 
 class Left(StrEnum):
@@ -153,6 +158,34 @@ def select(examples: pa.Table, name: str, settings: SelectionSettings, *, seed: 
         counts=_counts(table, draw.reason),
         balance=BALANCE.table(balance),
     )
+
+
+def materialize_shards(manifest: Path, norm: Path, selection: Path, *, code: str) -> int:
+    """Write the selected records of all splits of the shards of a block, but for what is there, made from the same.
+
+    Args:
+        manifest: The block's manifest, in `blocks` in the folder of the selection; written last.
+        norm: Manifest of the normalized shards.
+        selection: The selection's `selection.parquet`.
+        code: Digest of the code that selects.
+
+    Returns:
+        Number of shards that were kept.
+    """
+    folder = manifest.parent.parent
+    shaped_by = [code, sha256_file(selection)]
+
+    def unit(label: str, made_from: Mapping[str, str]) -> Unit:
+        shard, num_shards = parse_label(label)
+        outputs = naming.norm_files(folder, shard, num_shards)
+
+        def make() -> None:
+            for records, out in zip(naming.norm_files(norm.parent.parent, shard, num_shards), outputs, strict=True):
+                _log.info("%s: %d examples", out, materialize_shard(records, selection, out))
+
+        return Unit(label, outputs, [*shaped_by, made_from], make)
+
+    return make_block(manifest, [unit(label, made_from) for label, made_from in contents([norm]).items()])
 
 
 def materialize_shard(norm_shard: Path, selection: Path, out: Path) -> int:

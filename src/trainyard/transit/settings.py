@@ -367,6 +367,10 @@ class ReportSettings(Settings):
     light_curves: int = Field(4, ge=1, description="Light curves drawn with their masks.")
 
 
+NOT_OF_THE_DATASET = frozenset({"select", "train", "report", "shards_per_job"})
+"""Settings of the line that do not shape its dataset."""
+
+
 class TransitSettings(Settings):
     """The transit line."""
 
@@ -383,6 +387,12 @@ class TransitSettings(Settings):
     )
     train: TrainSettings = Field(default_factory=TrainSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
+    shards_per_job: int | None = Field(
+        None,
+        ge=1,
+        description="Shards that one job makes, one after the other; null: one up to 256 shards, beyond that as many as"
+        " keep it to 256 jobs per stage. No file of the dataset depends on it, and shards that are whole are kept.",
+    )
 
     @property
     def training(self) -> TrainSettings:

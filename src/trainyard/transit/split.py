@@ -5,6 +5,7 @@ Records are copied byte for byte and never parsed: a split cannot change an exam
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,13 +16,18 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from trainyard.transit import naming
+from trainyard.transit.members import read_assignment
 from trainyard.transit.schema import EXAMPLES, SPLIT_EXAMPLES, SPLITS
 from trainyard.transit.settings import SplitSettings
+from trainyard.yard.blocks import Unit, contents, make_block
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.files import atomic_open
 from trainyard.yard.identity import unit_interval
+from trainyard.yard.labels import parse_label
 from trainyard.yard.receipts import verify, write_receipt
 from trainyard.yard.tfrecord import RecordWriter, read_records
+
+_log = logging.getLogger(__name__)
 
 SHARDS_TBL_COLUMNS = (
     "example_i_tfrec",
@@ -110,6 +116,39 @@ def _split_at(place: float, settings: SplitSettings) -> str:
     return "val" if place < settings.train + settings.val else "test"
 
 
+def split_shards(manifest: Path, raw: Path, assignments: Mapping[str, str], members: Path, *, code: str) -> int:
+    """Split the raw shards of a block, but for those that are split already, made from the same.
+
+    Args:
+        manifest: The block's manifest, in `blocks` in the folder of the splits; written last.
+        raw: Manifest of the raw shards.
+        assignments: Digest of the splits of every shard's stars, by the label of the shard.
+        members: Folder of the planned members.
+        code: Digest of the code that splits.
+
+    Returns:
+        Number of shards that were kept.
+
+    Raises:
+        IntegrityError: A raw shard is not in its manifest, or is not what its receipt says.
+    """
+    folder, raw_folder, built = manifest.parent.parent, raw.parent.parent, contents([raw])
+
+    def unit(label: str, digest: str) -> Unit:
+        shard, num_shards = parse_label(label)
+        records = raw_folder / naming.raw_shard(shard, num_shards)
+        examples = raw_folder / naming.examples_tbl(shard, num_shards)
+
+        def make() -> None:
+            stars = read_assignment(members, digest)
+            counts = split_shard(records, examples, stars, folder, shard=shard, num_shards=num_shards)
+            _log.info("shard %s: %s", label, ", ".join(f"{n} {split}" for split, n in counts.items()))
+
+        return Unit(label, naming.split_files(folder, shard, num_shards), [code, digest, built.get(label)], make)
+
+    return make_block(manifest, [unit(label, digest) for label, digest in assignments.items()])
+
+
 def split_shard(
     raw: Path, examples: Path, assignment: Mapping[int, str], out_dir: Path, *, shard: int, num_shards: int
 ) -> dict[str, int]:
@@ -149,7 +188,7 @@ def split_shard(
     counts = {split: writer.records for split, writer in writers.items()}
     for split, path in files.items():
         write_receipt(path, records=counts[split], schema=receipt.schema)
-    tables = out_dir / "aux_tbls"
+    tables = out_dir / naming.TABLES
     with atomic_open(tables / naming.shards_tbl(shard, num_shards)) as handle:
         pa_csv.write_csv(table.select(SHARDS_TBL_COLUMNS), handle, pa_csv.WriteOptions(quoting_style="needed"))
     SPLIT_EXAMPLES.write(tables / naming.examples_tbl(shard, num_shards), table)

@@ -11,7 +11,7 @@ import hashlib
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainyard.transit import naming
+from trainyard.transit.blockfiles import split_examples, split_records
 from trainyard.transit.schema import NORMALIZED_IMAGES, SPLIT_EXAMPLES
 from trainyard.transit.settings import StatisticsSettings
 from trainyard.yard.errors import IntegrityError, LeakageError
@@ -40,16 +41,15 @@ _CHUNK = 1 << 20
 _COLUMNS = ["uid", "target_id", "tce_uid", "has_images", "split", "shard", "example_i_tfrec"]
 
 
-def sample_shard(split_shard: Path, examples: Path, *, settings: StatisticsSettings, out: Path) -> int:
-    """Write the pixels that one train shard gives to the statistics.
+def sample_shards(split: Path, *, settings: StatisticsSettings, out: Path) -> int:
+    """Write the pixels that the train shards of a block give to the statistics.
 
     Of every TCE at most `settings.max_examples_per_tce` examples with images are taken, in the order of a keyed hash of
     their ids. All examples of a TCE are of one star, hence in one shard, so the choice does not depend on sharding.
     Only the chosen records are read.
 
     Args:
-        split_shard: Train shard, with its receipt beside it.
-        examples: Example table of the shard (contract SPLIT_EXAMPLES); rows of other files are passed over.
+        split: Manifest of the split shards.
         settings: How many examples, and which pixels.
         out: NumPy archive: `uid` of shape ``(n,)``, and per image feature the pixels of all examples in a row, float32,
             e-/cadence (sigma for snr_img).
@@ -58,9 +58,46 @@ def sample_shard(split_shard: Path, examples: Path, *, settings: StatisticsSetti
         Number of examples taken.
 
     Raises:
-        LeakageError: The shard is not of the train split.
         IntegrityError: Shard, receipt and table disagree, or a pixel is not finite.
     """
+    shards = zip(split_records([split], "train"), split_examples([split]), strict=True)
+    return take_pixels(shards, settings=settings, out=out)
+
+
+def take_pixels(shards: Iterable[tuple[Path, Path]], *, settings: StatisticsSettings, out: Path) -> int:
+    """Write the pixels that some train shards give to the statistics.
+
+    Args:
+        shards: Every train shard, with its receipt beside it, and the example table that lists it (contract
+            SPLIT_EXAMPLES); rows of other files are passed over.
+        settings: As for `sample_shards`.
+        out: As for `sample_shards`.
+
+    Returns:
+        Number of examples taken.
+
+    Raises:
+        LeakageError: A shard is not of the train split.
+        IntegrityError: As for `sample_shards`.
+    """
+    uids: list[str] = []
+    pixels: dict[str, list[NDArray[np.float32]]] = {feature: [np.empty(0, np.float32)] for feature in NORMALIZED_IMAGES}
+    for shard, examples in shards:
+        for uid, images in _chosen(shard, examples, settings):
+            uids.append(uid)
+            for feature, values in images.items():
+                pixels[feature].append(values)
+    arrays = {feature: np.concatenate(taken) for feature, taken in pixels.items()}
+    with atomic_open(out) as handle:
+        # Members of an archive that savez writes are dated 1980, whatever the clock says.
+        np.savez(handle, allow_pickle=False, uid=np.array(uids, dtype=np.str_), **arrays)
+    return len(uids)
+
+
+def _chosen(
+    split_shard: Path, examples: Path, settings: StatisticsSettings
+) -> Iterator[tuple[str, dict[str, NDArray[np.float32]]]]:
+    """Id and pixels of the examples of one train shard that enter the statistics."""
     receipt = verify(split_shard)
     rows: list[dict[str, Any]] = SPLIT_EXAMPLES.read(
         examples, columns=_COLUMNS, filters=[("shard", "=", split_shard.name)]
@@ -72,23 +109,15 @@ def sample_shard(split_shard: Path, examples: Path, *, settings: StatisticsSetti
             f"{split_shard}: holds {receipt.records} records, but {examples.name} lists {len(rows)}; split the raw"
             " shard again"
         )
-    chosen = choose(rows, settings.max_examples_per_tce)
     native = settings.pixels == "native"
-    pixels: dict[str, list[NDArray[np.float32]]] = {feature: [] for feature in NORMALIZED_IMAGES}
     index = record_index(split_shard)
     with split_shard.open("rb") as file:
-        for row in chosen:
+        for row in choose(rows, settings.max_examples_per_tce):
             offset, length = (int(number) for number in index[row["example_i_tfrec"]])
             images = decode_example(read_at(file, offset, length))
-            for feature in NORMALIZED_IMAGES:
-                where = f"{split_shard}: example {row['uid']}"
-                pixels[feature].append(_pixels(images, feature, native=native, where=where))
-    none = np.empty(0, np.float32)
-    arrays = {feature: np.concatenate([none, *taken]) for feature, taken in pixels.items()}
-    with atomic_open(out) as handle:
-        # Members of an archive that savez writes are dated 1980, whatever the clock says.
-        np.savez(handle, allow_pickle=False, uid=np.array([row["uid"] for row in chosen], dtype=np.str_), **arrays)
-    return len(chosen)
+            where = f"{split_shard}: example {row['uid']}"
+            taken = {name: _pixels(images, name, native=native, where=where) for name in NORMALIZED_IMAGES}
+            yield row["uid"], taken
 
 
 def choose(rows: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, Any]]:
@@ -132,7 +161,7 @@ def reduce_samples(samples: Sequence[Path], *, out_dir: Path, settings: Statisti
     `np.load(..., allow_pickle=True).item()`. One feature at a time is held in memory, 8 bytes per pixel.
 
     Args:
-        samples: Files of `sample_shard`, in any order.
+        samples: Files of `sample_shards`, in any order.
         out_dir: Folder of the outputs.
         settings: Settings that the samples were taken with; recorded.
 

@@ -29,7 +29,7 @@ def code_digest(entry_module: str, *, roots: Mapping[str, Path]) -> str:
     """Return 16 hex digits that stand for the code of a module and of all it imports from the roots.
 
     Args:
-        entry_module: Dotted name, such as `workflow_scripts.transit_build_shard`.
+        entry_module: Dotted name, such as `workflow_scripts.transit_build_shards`.
         roots: Top-level package to its folder, such as `{"trainyard": Path("src/trainyard")}`.
 
     Raises:

@@ -21,12 +21,12 @@ STAGES = MappingProxyType({
     ),
     "plan": ("transit_plan", "voxel_plan", "splice_pool", "splice_pool_errors", "splice_rank"),
     "build": (
-        "transit_build_shard", "transit_split_shard", "voxel_encode_part", "splice_score_batch", "splice_offset_gate",
+        "transit_build_shards", "transit_split_shards", "voxel_encode_part", "splice_score_batch", "splice_offset_gate",
         "splice_positions_batch", "splice_features_batch",
     ),
-    "fit": ("transit_sample_shard", "transit_fit_statistics"),
+    "fit": ("transit_sample_shards", "transit_fit_statistics"),
     "finish": (
-        "transit_normalize_shard", "transit_select", "transit_materialize_shard", "voxel_merge_store",
+        "transit_normalize_shards", "transit_select", "transit_materialize_shards", "voxel_merge_store",
         "voxel_export_part", "voxel_write_meta", "splice_split", "splice_assemble", "splice_export_scores",
     ),
     "check": ("transit_check", "voxel_check", "splice_check", "demo_transit_recovery"),

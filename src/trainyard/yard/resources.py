@@ -88,7 +88,7 @@ def _growing(first: float, attempt: int, limit: float) -> int:
 
 
 def line_of(rule: str) -> str:
-    """The line that a rule belongs to: `transit` for `transit_build_shard` and for `demo_transit`."""
+    """The line that a rule belongs to: `transit` for `transit_build_shards` and for `demo_transit`."""
     first, _, rest = rule.partition("_")
     return rest.partition("_")[0] if first == "demo" else first
 
@@ -106,13 +106,13 @@ def gpus(device: str) -> int:
 _TRANSIT = {
     "demo_transit": Need(500, 30, output_bytes=60e6),
     "transit_plan": Need(1500, 30, "bytes", mem_mb_per_million=0.002, output_per_unit=1e-5),
-    "transit_build_shard": Need(1000, 10, "bytes", minutes_per_million=0.003, output_per_unit=0.1),
-    "transit_split_shard": Need(500, 10, "bytes", 0.05, 0.0005, output_per_unit=0.1),
-    "transit_sample_shard": Need(500, 10, "bytes", 0.05, 0.0005, output_per_unit=0.001),
+    "transit_build_shards": Need(1000, 10, "bytes", minutes_per_million=0.003, output_per_unit=0.1),
+    "transit_split_shards": Need(500, 10, "bytes", 0.05, 0.0005, output_per_unit=0.1),
+    "transit_sample_shards": Need(500, 10, "bytes", 0.05, 0.0005, output_per_unit=0.001),
     "transit_fit_statistics": Need(2000, 20, "bytes", 0.002, 0.0001),
-    "transit_normalize_shard": Need(500, 10, "bytes", 0.05, 0.001, output_per_unit=0.1),
+    "transit_normalize_shards": Need(500, 10, "bytes", 0.05, 0.001, output_per_unit=0.1),
     "transit_select": Need(1500, 10, "bytes", 0.004, 0.0001, output_per_unit=1e-4),
-    "transit_materialize_shard": Need(500, 10, "bytes", 0.02, 0.0005, output_per_unit=0.03),
+    "transit_materialize_shards": Need(500, 10, "bytes", 0.02, 0.0005, output_per_unit=0.03),
     "transit_check": Need(1500, 15, "bytes", 0.004, 0.0005, output_per_unit=1e-5),
     "transit_train": Need(3000, 120, "bytes", 0.02, 0.02, output_bytes=5e6),
     "transit_evaluate": Need(3000, 30, "bytes", 0.02, 0.002, output_per_unit=1e-4),

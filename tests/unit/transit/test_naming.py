@@ -18,7 +18,6 @@ def test_names_are_those_of_the_published_set():
     assert naming.shards_tbl(1, 8) == "shards_tbl_0001-0008.csv"
     assert naming.examples_tbl(1, 8) == "examples_0001-0008.parquet"
     assert naming.ledger(1, 8) == "ledger_0001-0008.json"
-    assert naming.sample(1, 8) == "sample_0001-0008.npz"
     assert naming.feature_stats("diff_img") == "train_set_diff_img_stats.npy"
 
 

@@ -13,7 +13,7 @@ from small_shards import example, write_split
 from trainyard.transit.normalize import central, normalize_flux, normalize_image, normalize_shard
 from trainyard.transit.schema import NORMALIZED_IMAGES
 from trainyard.transit.settings import NormalizeSettings, StatisticsSettings
-from trainyard.transit.statistics import MAD_TO_STD, reduce_samples, sample_shard
+from trainyard.transit.statistics import MAD_TO_STD, reduce_samples, take_pixels
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
 from trainyard.yard.examples import decode_example, decode_tensor
 from trainyard.yard.files import read_json, write_json
@@ -33,7 +33,7 @@ def normalized(folder, examples, split="train", **settings):
     """Split, take statistics of all train pixels and normalize; gives (split shard, normalized shard)."""
     files = write_split(folder, examples, STARS)
     everything = StatisticsSettings(max_examples_per_tce=1000, pixels="all")
-    sample_shard(files["train"], files["examples"], settings=everything, out=folder / "sample.npz")
+    take_pixels([(files["train"], files["examples"])], settings=everything, out=folder / "sample.npz")
     reduce_samples([folder / "sample.npz"], out_dir=folder, settings=everything)
     out = folder / "norm" / f"norm_{files[split].name}"
     chosen = NormalizeSettings(**settings)

@@ -15,7 +15,7 @@ from small_shards import example, write_split
 from trainyard.transit.images import frame_images
 from trainyard.transit.schema import NORMALIZED_IMAGES
 from trainyard.transit.settings import StatisticsSettings
-from trainyard.transit.statistics import MAD_TO_STD, choose, describe, reduce_samples, sample_shard
+from trainyard.transit.statistics import MAD_TO_STD, choose, describe, reduce_samples, take_pixels
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.examples import decode_example, decode_tensor, encode_example, encode_tensor
 from trainyard.yard.receipts import write_receipt
@@ -33,7 +33,7 @@ def build(folder, examples, *, settings=NATIVE, shard_of=lambda target: 0, num_s
         mine = [pair for pair in examples if shard_of(pair[0]["target_id"]) == shard]
         files = write_split(folder / str(shard), mine, STARS, shard=shard + 1, num_shards=num_shards)
         samples.append(folder / f"sample{shard}.npz")
-        sample_shard(files["train"], files["examples"], settings=settings, out=samples[-1])
+        take_pixels([(files["train"], files["examples"])], settings=settings, out=samples[-1])
     reduce_samples(samples[::-1] if backwards else samples, out_dir=folder / "stats", settings=settings)
     return folder / "stats"
 
@@ -45,7 +45,7 @@ def some_examples(count=6):
 def test_statistics_equal_numpy_on_the_pooled_sample(tmp_path):
     files = write_split(tmp_path, some_examples(3), STARS)
     sample = tmp_path / "sample.npz"
-    assert sample_shard(files["train"], files["examples"], settings=ALL, out=sample) == 9
+    assert take_pixels([(files["train"], files["examples"])], settings=ALL, out=sample) == 9
     stats = reduce_samples([sample], out_dir=tmp_path, settings=ALL)["features"]
     for feature in NORMALIZED_IMAGES:
         pixels = np.stack([decode_tensor(decode_example(r)[feature][0]) for r in read_records(files["train"])])
@@ -85,7 +85,7 @@ def test_the_robust_scale_is_that_of_astropy():
 
 def test_native_takes_every_camera_pixel_once(tmp_path):
     files = write_split(tmp_path, [example(1, 0)], STARS)
-    sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
+    take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / "sample.npz")
     (record,) = read_records(files["train"])
     image = decode_tensor(decode_example(record)["diff_img"][0])
     with np.load(tmp_path / "sample.npz") as sample:
@@ -104,7 +104,7 @@ def test_native_leaves_out_copies_of_the_edge_and_what_fills_holes(tmp_path):
     features |= {name: encode_tensor(getattr(images, name)) for name in NORMALIZED_IMAGES}
     features["camera_pixels"] = images.camera_pixels
     files = write_split(tmp_path, [(row, encode_example(features))], STARS)
-    sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
+    take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / "sample.npz")
     with np.load(tmp_path / "sample.npz") as sample:
         for name in NORMALIZED_IMAGES:
             assert np.array_equal(np.sort(sample[name]), np.sort(stamp[np.isfinite(stamp)].astype(np.float32)))
@@ -116,7 +116,7 @@ def test_records_that_do_not_tell_their_camera_pixels_are_refused(tmp_path):
     del features["camera_pixels"]
     files = write_split(tmp_path, [(row, encode_example(features))], STARS)
     with pytest.raises(IntegrityError, match="has no camera_pixels"):
-        sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
+        take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / "sample.npz")
 
 
 def test_native_and_all_agree_on_whole_blocks(tmp_path):
@@ -158,10 +158,10 @@ def test_a_train_star_more_changes_the_numbers_and_the_hash_of_the_ids(tmp_path)
 
 def test_the_same_sample_is_the_same_bytes_at_another_time(tmp_path, monkeypatch):
     files = write_split(tmp_path, some_examples(2), STARS)
-    sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "a.npz")
+    take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / "a.npz")
     monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(2_000_000_000))
-    sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "b.npz")
+    take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
@@ -209,7 +209,7 @@ def test_shards_without_images_beside_others_change_nothing(tmp_path):
 def test_a_val_shard_is_leakage(tmp_path):
     files = write_split(tmp_path, some_examples(1), STARS)
     with pytest.raises(LeakageError, match="train split alone"):
-        sample_shard(files["val"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
+        take_pixels([(files["val"], files["examples"])], settings=NATIVE, out=tmp_path / "sample.npz")
 
 
 def test_val_records_under_the_name_of_a_train_shard_do_not_match_the_table(tmp_path):
@@ -217,13 +217,13 @@ def test_val_records_under_the_name_of_a_train_shard_do_not_match_the_table(tmp_
     shutil.copy(files["val"], files["train"])
     write_receipt(files["train"], records=1)
     with pytest.raises(IntegrityError, match="holds 1 records"):
-        sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
+        take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / "sample.npz")
 
 
 def test_an_example_in_two_samples_is_refused(tmp_path):
     files = write_split(tmp_path, some_examples(1), STARS)
     for name in ("a.npz", "b.npz"):
-        sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / name)
+        take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / name)
     with pytest.raises(IntegrityError, match="1-1-S1_t_1000 stands in two samples"):
         reduce_samples([tmp_path / "a.npz", tmp_path / "b.npz"], out_dir=tmp_path, settings=NATIVE)
 
@@ -232,4 +232,4 @@ def test_a_pixel_that_is_not_finite_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("small_shards.upsampled_image", lambda *_: np.full((33, 33), np.nan, dtype=np.float32))
     files = write_split(tmp_path, [example(1, 0)], STARS)
     with pytest.raises(IntegrityError, match="example 1-1-S1_t_1000: diff_img has pixels that are not finite"):
-        sample_shard(files["train"], files["examples"], settings=NATIVE, out=tmp_path / "sample.npz")
+        take_pixels([(files["train"], files["examples"])], settings=NATIVE, out=tmp_path / "sample.npz")

@@ -60,9 +60,9 @@ def test_why_a_job_is_pending(tmp_path: Path, reason: dict[str, Any], expected: 
 
 def test_a_table_by_line_and_stage(tmp_path: Path) -> None:
     states = [
-        *[State("transit_build_shard", None, 0)] * 3,
-        State("transit_build_shard", INPUT, 2e9),
-        State("transit_split_shard", FOLLOWS, 1e9),
+        *[State("transit_build_shards", None, 0)] * 3,
+        State("transit_build_shards", INPUT, 2e9),
+        State("transit_split_shards", FOLLOWS, 1e9),
         State("voxel_check", CODE, 0),
         State("transit_check", FOLLOWS, 0),
         State("mine", NEW, 0),

@@ -71,7 +71,7 @@ def test_every_rule_that_runs_something_asks_by_the_table_under_its_own_name() -
 
 @pytest.mark.parametrize(
     ("rule", "line"),
-    [("transit_build_shard", "transit"), ("demo_voxel", "voxel"), ("demo_transit_recovery", "transit")],
+    [("transit_build_shards", "transit"), ("demo_voxel", "voxel"), ("demo_transit_recovery", "transit")],
 )
 def test_line_of_a_rule(rule: str, line: str) -> None:
     assert line_of(rule) == line

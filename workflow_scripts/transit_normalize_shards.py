@@ -1,4 +1,4 @@
-"""Add normalized flux and images to the records of one split shard."""
+"""Add normalized flux and images to the records of the split shards of a block."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from trainyard.yard.command import parse_settings, run
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="split shards")
+    parser.add_argument("--split", type=Path, required=True, help="manifest of the split shards")
     parser.add_argument("--stats", type=Path, required=True, help="train_stats.json")
     parser.add_argument("--settings", required=True, help="NormalizeSettings as JSON")
     parser.add_argument("--durations", type=float, required=True, help="width of a window in transit durations")
-    parser.add_argument("--out", type=Path, nargs="+", required=True, help="normalized shards, one per split shard")
+    parser.add_argument("--code", default="", help="digest of the code; shards of other code are made again")
+    parser.add_argument("--manifest", type=Path, required=True, help="OUT/blocks/BLOCK.json; shards go to OUT")
     args = parser.parse_args(argv)
 
-    from trainyard.transit.normalize import normalize_shard
+    from trainyard.transit.normalize import normalize_shards
     from trainyard.transit.settings import NormalizeSettings
 
     settings = parse_settings(args.settings, NormalizeSettings)
-    for shard, out in zip(args.shards, args.out, strict=True):
-        n = normalize_shard(shard, args.stats, out, settings=settings, n_durations_window=args.durations)
-        print(f"{out}: {n} examples")
+    kept = normalize_shards(
+        args.manifest, args.split, args.stats, settings=settings, n_durations_window=args.durations, code=args.code
+    )
+    print(f"{args.manifest}: {kept} shards were there")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""What a shard costs beyond its work, on one machine and on SLURM, and how large a shard must be for that to be 5 %.
+"""What a job costs beyond its work, on one machine and on SLURM, and how large it must be for that to be 5 %.
 
-Every line is built from simulated inputs three times: as it is, with more shards, and with more units (stars,
-residues, genes). More shards of the same units cost overhead alone: Snakemake, and the start of the commands. More
-units in as many shards cost work alone. Numbers are CPU seconds of all processes, which another user of the machine
-disturbs less than seconds on the clock. What SLURM adds to a job, two Snakemakes that read the Snakefile, is the time
-that the job holds its node without its command, from jobs on the test cluster where SLURM is installed.
+Every line is built from simulated inputs three times, each shard by jobs of its own: as it is, with more shards, and
+with more units (stars, residues, genes). More shards of the same units cost overhead alone: Snakemake, and the start of
+the commands. More units in as many shards cost work alone. Numbers are CPU seconds of all processes, which another user
+of the machine disturbs less than seconds on the clock. What SLURM adds to a job, two Snakemakes that read the
+Snakefile, is the time that the job holds its node without its command, from jobs on the test cluster where SLURM is
+installed.
 
     python benchmarks/job_overhead.py [--lines transit voxel splice] [--json FILE]
 """
@@ -42,7 +43,7 @@ class Line:
 
     Attributes:
         unit: What its work grows with.
-        default: Units per shard that the settings advise.
+        default: Units that a job has by default, or that the settings advise.
         jobs: Jobs of SLURM per shard, as the profile groups them.
         units: Units that `config` simulates for a number of stars, domains or genes.
         few, many: Numbers of shards.
@@ -72,6 +73,7 @@ CONFIGS: dict[str, Any] = {
     "transit": lambda stars, shards: {
         "demo": {"stars": stars, "sectors": 1, "days": 26.0, "stamp": 11},
         "plan": {"num_shards": shards},
+        "shards_per_job": 1,
         "train": {"enabled": False},
     },
     "voxel": lambda domains, parts: {
@@ -112,13 +114,13 @@ def main(argv: list[str] | None = None) -> None:
     for name, one in results.items():
         print(
             f"{name}: {one.work_per_unit:.4f} s of work per unit ({one.unit}), {one.overhead_per_shard:.2f} s of"
-            f" overhead per shard: {one.share_at_default:.1%} at {one.default:,} {one.unit} per shard, {SHARE:.0%} at"
+            f" overhead: {one.share_at_default:.1%} at {one.default:,} {one.unit} per job, {SHARE:.0%} at"
             f" {one.least_units:,}"
         )
         if one.slurm_s is not None:
             print(
                 f"{name} on SLURM: {one.slurm_s:.1f} s more per job: {one.slurm_share_at_default:.1%} at"
-                f" {one.default:,} {one.unit} per shard, {SHARE:.0%} at {one.slurm_least_units:,}"
+                f" {one.default:,} {one.unit} per job, {SHARE:.0%} at {one.slurm_least_units:,}"
             )
     if args.json:
         args.json.write_text(json.dumps({name: asdict(one) for name, one in results.items()}, indent=2) + "\n")

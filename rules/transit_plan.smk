@@ -6,7 +6,7 @@ from trainyard.demo.recovery import is_comparable
 from trainyard.transit.catalogue import MEMBERS, plan_summary
 from trainyard.transit.check import refuse_strays
 from trainyard.transit.settings import NOT_OF_THE_DATASET
-from trainyard.yard.blocks import blocks, void_incomplete
+from trainyard.yard.blocks import blocks, shards_per_job, void_incomplete
 from trainyard.yard.labels import parse_label
 
 # What building reads of the plan's settings; the others reach a shard by the digest of its members.
@@ -16,6 +16,8 @@ EVENT_SETTINGS = {
     "period_tolerance",
     "tce_example_disps",
 }
+# Starting the four commands of a job takes less than 5 % of its time then (benchmarks/job_overhead.py).
+ENOUGH_STARS = 700
 # Stages whose code shapes the dataset.
 TRANSIT_STAGES = [
     "transit_plan",
@@ -69,7 +71,10 @@ def void_incomplete_blocks():
         *(f"select/{name}" for name in TRANSIT.select),
     ):
         for lost in void_incomplete(Path(RESULTS, "transit", stage), TRANSIT_BLOCKS):
-            print(f"{lost}: missing or changed; it is made again when it is needed", file=sys.stderr)
+            print(
+                f"{lost}: missing or changed; it is made again when it is needed",
+                file=sys.stderr,
+            )
 
 
 def demo_ready(wildcards):
@@ -154,12 +159,17 @@ SIZES["transit"] = transit_size
 
 with errors_for_people():
     TRANSIT = CONFIG.transit
-    TRANSIT_BLOCKS = blocks(TRANSIT.plan.num_shards, TRANSIT.shards_per_job)
+    if workflow.is_main_process:
+        refuse_strays(Path(RESULTS, "transit"), TRANSIT.plan.num_shards)
+    TRANSIT_PLAN = transit_plan()
+    TRANSIT_BLOCKS = blocks(
+        TRANSIT.plan.num_shards,
+        TRANSIT.shards_per_job
+        or shards_per_job(TRANSIT_PLAN.targets, enough=ENOUGH_STARS),
+    )
     TRANSIT_RAW, TRANSIT_SPLIT, TRANSIT_NORM = map(manifests, ("raw", "split", "norm"))
     SHARDS["transit"] = len(TRANSIT_BLOCKS)
     if workflow.is_main_process:
-        refuse_strays(Path(RESULTS, "transit"), TRANSIT.plan.num_shards)
         void_incomplete_blocks()
-    TRANSIT_PLAN = transit_plan()
     TRANSIT_BYTES = sum(TRANSIT_PLAN.bytes)
     TRANSIT_MEMBERS = str(STATE / "cache" / MEMBERS)

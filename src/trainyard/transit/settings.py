@@ -86,7 +86,7 @@ class PlanSettings(Settings):
         8,
         ge=1,
         le=9999,
-        description="XXXX of every file name. Aim at 700 light curves per shard, on a cluster at 7,000.",
+        description="XXXX of every file name. With another number every star moves; `shards_per_job` may change.",
     )
     keep_tce_disps: list[Disposition] = Field(
         default_factory=lambda: ["EB", "KP", "CP", "PC", "APC", "NTP", "NEB", "NPC", "UNK", "FP", "BD"],
@@ -390,8 +390,8 @@ class TransitSettings(Settings):
     shards_per_job: int | None = Field(
         None,
         ge=1,
-        description="Shards that one job makes, one after the other; null: one up to 256 shards, beyond that as many as"
-        " keep it to 256 jobs per stage. No file of the dataset depends on it, and shards that are whole are kept.",
+        description="Shards that one job makes, one after the other; null: as many as have 700 stars, but 16 to 256"
+        " jobs per stage. No file of the dataset depends on it, and shards that are whole are kept when it changes.",
     )
 
     @property

@@ -24,20 +24,33 @@ from trainyard.yard.receipts import RECEIPT, digest, is_sealed, receipt_path, se
 
 _log = logging.getLogger(__name__)
 
-MAX_JOBS = 256
-"""Jobs per stage that shards are divided among where nobody says how many belong together."""
+MIN_JOBS, MAX_JOBS = 16, 256
+"""Jobs per stage, where shards allow it: not fewer, for many cores; not more, so that planning takes seconds."""
 FOLDER = "blocks"
 """Folder of manifests, in the folder whose files they vouch for."""
 
 
-def blocks(num_shards: int, per_job: int | None = None) -> dict[str, list[str]]:
+def shards_per_job(sizes: Sequence[int], *, enough: int) -> int:
+    """How many shards make a job worth its start, between `MIN_JOBS` and `MAX_JOBS` jobs.
+
+    A power of two below that upper limit, so that a few more items do not change it.
+
+    Args:
+        sizes: Number of items of each shard.
+        enough: Number of items that take so long that starting a job does not count.
+    """
+    limit = len(sizes) / MIN_JOBS
+    wanted = max(1, min(enough * len(sizes) / max(sum(sizes), 1), limit))
+    return max(1 << math.floor(math.log2(wanted)), math.ceil(len(sizes) / MAX_JOBS))
+
+
+def blocks(num_shards: int, per_job: int) -> dict[str, list[str]]:
     """Labels of the shards of every block, by the label of the block.
 
     Args:
         num_shards: Number of shards.
-        per_job: Shards per block, the last one may have fewer; None: the least that gives at most `MAX_JOBS` blocks.
+        per_job: Shards per block; the last one may have fewer.
     """
-    per_job = per_job or math.ceil(num_shards / MAX_JOBS)
     labels = shard_labels(num_shards)
     parts = [labels[start : start + per_job] for start in range(0, num_shards, per_job)]
     return {shard_label(number, len(parts)): part for number, part in enumerate(parts, start=1)}

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from trainyard.yard.blocks import (
     MAX_JOBS,
+    MIN_JOBS,
     Unit,
     blocks,
     contents,
     make_block,
     read_block,
     shards_of,
+    shards_per_job,
     void_incomplete,
 )
 from trainyard.yard.errors import IntegrityError
@@ -52,19 +54,35 @@ def made_by(manifest: Path, **more: str) -> list[str]:
     return made
 
 
-@given(st.integers(1, 2000), st.none() | st.integers(1, 50))
-def test_every_shard_is_in_one_block_and_they_are_in_order(num_shards: int, per_job: int | None) -> None:
+@given(st.integers(1, 2000), st.integers(1, 50))
+def test_every_shard_is_in_one_block_and_they_are_in_order(num_shards: int, per_job: int) -> None:
     found = blocks(num_shards, per_job)
     assert [shard for shards in found.values() for shard in shards] == shard_labels(num_shards)
     assert list(found) == shard_labels(len(found))
-    assert len({len(shards) for shards in list(found.values())[:-1]}) <= 1
-    if per_job is None:
-        assert len(found) <= MAX_JOBS
-        assert num_shards > MAX_JOBS or len(found) == num_shards
+    assert {len(shards) for shards in list(found.values())[:-1]} <= {per_job}
 
 
-def test_8600_shards_are_253_jobs() -> None:
-    assert len(blocks(8600)) == 253
+@pytest.mark.parametrize(
+    ("num_shards", "items", "expected"),
+    [
+        pytest.param(4, 6, 1, id="demo"),
+        pytest.param(31, 6, 1, id="too few shards for sixteen jobs of two"),
+        pytest.param(100, 50, 4, id="small shards"),
+        pytest.param(100, 51, 4, id="small shards with one more star each"),
+        pytest.param(100, 700, 1, id="large shards"),
+        pytest.param(8600, 20, 34, id="thousands of shards"),
+        pytest.param(1000, 0, 32, id="nothing in them"),
+        pytest.param(9999, 700, 40, id="most shards there can be"),
+    ],
+)
+def test_shards_per_job(num_shards: int, items: int, expected: int) -> None:
+    assert shards_per_job([items] * num_shards, enough=700) == expected
+
+
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=2000))
+def test_jobs_are_many_enough_for_many_cores_and_few_enough_to_plan(sizes: list[int]) -> None:
+    jobs = len(blocks(len(sizes), shards_per_job(sizes, enough=700)))
+    assert min(len(sizes), MIN_JOBS) <= jobs <= MAX_JOBS
 
 
 def test_all_shards_are_made_once(manifest: Path) -> None:

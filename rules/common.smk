@@ -1,6 +1,7 @@
 """Configuration, plans and code digests that the rules carry in their params."""
 
 import sys
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from signal import SIGTERM
 
@@ -11,7 +12,7 @@ from trainyard.transit.preflight import SELECTION_NAME, problems
 from trainyard.yard.code import kept_digests
 from trainyard.yard.command import use_own_python
 from trainyard.yard.config import read_yaml
-from trainyard.yard.errors import ConfigError, TrainyardError
+from trainyard.yard.errors import ConfigError, EnvironmentFault, TrainyardError
 from trainyard.yard.locks import RunLock
 from trainyard.yard.signals import handle_in_thread
 
@@ -25,6 +26,19 @@ def take_run_locks():
         with errors_for_people():
             for lock in LOCKS:
                 lock.acquire()
+
+
+@contextmanager
+def run_locks_if_free():
+    """Hold the locks of a run for a moment; gives whether they could be had."""
+    with ExitStack() as held:
+        try:
+            for lock in LOCKS:
+                held.enter_context(lock)
+        except EnvironmentFault:
+            yield False
+        else:
+            yield True
 
 
 class errors_for_people:

@@ -21,16 +21,18 @@ WRITTEN = {}
 LIMITS = {}
 
 
-def job_size(name, wildcards):
+def job_size(name, wildcards, **of):
     """Size of the input of a job, in the unit of its kind; the plan knows it before any file is there."""
     unit = NEEDS[name].unit
-    return SIZES[line_of(name)](wildcards, unit) if unit else 0
+    return SIZES[line_of(name)](wildcards, unit, **of) if unit else 0
 
 
 def memory(name):
     """MB that the jobs of this name ask for."""
+    # Of jobs that make one shard after the other, the largest one counts.
+    of = {"of": max} if NEEDS[name].shard_by_shard else {}
     return lambda wildcards, attempt: NEEDS[name].memory(
-        job_size(name, wildcards),
+        job_size(name, wildcards, **of),
         attempt,
         LIMITS.get(name, NO_LIMITS),
         shards=sum(SHARDS.values()),

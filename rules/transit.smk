@@ -68,13 +68,13 @@ rule transit_build_shards:
     params:
         shards=block_shards,
         members=lambda wildcards: of_block(wildcards, TRANSIT_PLAN.shards),
-        kept=TRANSIT_MEMBERS,
+        planned=TRANSIT_MEMBERS,
         plan=TRANSIT.plan.model_dump_json(include=EVENT_SETTINGS),
         settings=TRANSIT.build.model_dump_json(),
-        code=CODE["transit_build_shards"],
+        code=transit_code(),
     shell:
         "python -m workflow_scripts.transit_build_shards"
-        " --members {params.kept:q} --shards {params.shards} --digests {params.members}"
+        " --members {params.planned:q} --shards {params.shards} --digests {params.members}"
         " --plan-settings {params.plan:q} --settings {params.settings:q} --code {params.code}"
         " --manifest {output:q} > {log:q} 2>&1"
 
@@ -95,11 +95,11 @@ rule transit_split_shards:
     params:
         shards=block_shards,
         assignment=lambda wildcards: of_block(wildcards, TRANSIT_PLAN.splits),
-        kept=TRANSIT_MEMBERS,
+        planned=TRANSIT_MEMBERS,
         code=CODE["transit_split_shards"],
     shell:
         "python -m workflow_scripts.transit_split_shards"
-        " --raw {input:q} --members {params.kept:q} --shards {params.shards} --digests {params.assignment}"
+        " --raw {input:q} --members {params.planned:q} --shards {params.shards} --digests {params.assignment}"
         " --code {params.code} --manifest {output:q} > {log:q} 2>&1"
 
 

@@ -3,21 +3,13 @@
 import json
 
 from trainyard.demo.recovery import is_comparable
+from trainyard.transit.blockfiles import torn_blocks
 from trainyard.transit.catalogue import MEMBERS, plan_summary
 from trainyard.transit.check import refuse_strays
-from trainyard.transit.settings import NOT_OF_THE_DATASET
-from trainyard.yard.blocks import blocks, shards_per_job, void_incomplete
+from trainyard.transit.settings import EVENT_SETTINGS, NOT_OF_THE_DATASET
+from trainyard.yard.blocks import blocks, void_incomplete
 from trainyard.yard.labels import parse_label
 
-# What building reads of the plan's settings; the others reach a shard by the digest of its members.
-EVENT_SETTINGS = {
-    "duplicates",
-    "max_period_ratio",
-    "period_tolerance",
-    "tce_example_disps",
-}
-# Starting the four commands of a job takes less than 5 % of its time then (benchmarks/job_overhead.py).
-ENOUGH_STARS = 700
 # Stages whose code shapes the dataset.
 TRANSIT_STAGES = [
     "transit_plan",
@@ -47,7 +39,12 @@ def transit_plan():
 
 def block_shards(wildcards):
     """Labels of the shards of a block."""
-    return configured(TRANSIT_BLOCKS, wildcards.block, "transit.plan.num_shards")
+    return configured(
+        TRANSIT_BLOCKS,
+        wildcards.block,
+        f"transit.shards_per_job; the last of the {len(TRANSIT_BLOCKS)} jobs that share the shards is"
+        f" {list(TRANSIT_BLOCKS)[-1]}",
+    )
 
 
 def of_block(wildcards, by_shard):
@@ -63,18 +60,17 @@ def manifests(folder):
 
 
 def void_incomplete_blocks():
-    """Have blocks made again whose files are not all there."""
-    for stage in (
-        "raw",
-        "split",
-        "norm",
-        *(f"select/{name}" for name in TRANSIT.select),
-    ):
-        for lost in void_incomplete(Path(RESULTS, "transit", stage), TRANSIT_BLOCKS):
-            print(
-                f"{lost}: missing or changed; it is made again when it is needed",
-                file=sys.stderr,
-            )
+    """Have blocks made again whose files are not all there; while another run is at work, nothing is touched."""
+    stages = ["raw", "split", "norm", *(f"select/{name}" for name in TRANSIT.select)]
+    with run_locks_if_free() as free:
+        for stage in stages if free else ():
+            lost = void_incomplete(Path(RESULTS, "transit", stage), TRANSIT_BLOCKS)
+            if lost:
+                print(
+                    f"{stage}: {len(lost)} of {len(TRANSIT_BLOCKS)} manifests list files that are missing or cut short,"
+                    f" first {lost[0]}; they are made again",
+                    file=sys.stderr,
+                )
 
 
 def demo_ready(wildcards):
@@ -84,10 +80,16 @@ def demo_ready(wildcards):
     return []
 
 
-def transit_size(wildcards, unit):
+def transit_code():
+    """Digest of the code behind the raw shards; that of the demo shapes its light curves too."""
+    demo = CODE["demo_transit"] if TRANSIT.inputs.source == "demo" else ""
+    return CODE["transit_build_shards"] + demo
+
+
+def transit_size(wildcards, unit, of=sum):
     """Bytes of light curves and pixel files: of the stars of a block, or of all."""
     if "block" in wildcards.keys():
-        return sum(of_block(wildcards, TRANSIT_PLAN.bytes))
+        return of(of_block(wildcards, TRANSIT_PLAN.bytes))
     return TRANSIT_BYTES
 
 
@@ -132,6 +134,7 @@ def transit_dataset(wildcards):
     return [
         f"{folder}/check/check.json",
         *TRANSIT_NORM,
+        *map(str, torn_blocks(Path(RESULTS, "transit"), TRANSIT_BLOCKS)),
         *selections,
         *materialized_shards(wildcards),
     ]
@@ -162,11 +165,7 @@ with errors_for_people():
     if workflow.is_main_process:
         refuse_strays(Path(RESULTS, "transit"), TRANSIT.plan.num_shards)
     TRANSIT_PLAN = transit_plan()
-    TRANSIT_BLOCKS = blocks(
-        TRANSIT.plan.num_shards,
-        TRANSIT.shards_per_job
-        or shards_per_job(TRANSIT_PLAN.targets, enough=ENOUGH_STARS),
-    )
+    TRANSIT_BLOCKS = blocks(TRANSIT.plan.num_shards, TRANSIT.shards_per_job)
     TRANSIT_RAW, TRANSIT_SPLIT, TRANSIT_NORM = map(manifests, ("raw", "split", "norm"))
     SHARDS["transit"] = len(TRANSIT_BLOCKS)
     if workflow.is_main_process:

@@ -15,14 +15,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--digests", nargs="+", required=True, help="digest of each shard's members")
     parser.add_argument("--plan-settings", required=True, help="PlanSettings as JSON")
     parser.add_argument("--settings", required=True, help="BuildSettings as JSON")
-    parser.add_argument("--code", default="", help="digest of the code; shards of other code are built again")
+    parser.add_argument("--code", required=True, help="digest of the code; shards of other code are built again")
     parser.add_argument("--manifest", type=Path, required=True, help="OUT/blocks/BLOCK.json; shards go to OUT")
     args = parser.parse_args(argv)
 
     from trainyard.transit.build import build_shards
     from trainyard.transit.settings import BuildSettings, PlanSettings
 
-    kept = build_shards(
+    told = build_shards(
         args.manifest,
         dict(zip(args.shards, args.digests, strict=True)),
         args.members,
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         settings=parse_settings(args.settings, BuildSettings),
         code=args.code,
     )
-    print(f"{args.manifest}: {len(args.shards)} shards, {kept} of them were there")
+    print(told)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--stats", type=Path, required=True, help="train_stats.json")
     parser.add_argument("--settings", required=True, help="NormalizeSettings as JSON")
     parser.add_argument("--durations", type=float, required=True, help="width of a window in transit durations")
-    parser.add_argument("--code", default="", help="digest of the code; shards of other code are made again")
+    parser.add_argument("--code", required=True, help="digest of the code; shards of other code are made again")
     parser.add_argument("--manifest", type=Path, required=True, help="OUT/blocks/BLOCK.json; shards go to OUT")
     args = parser.parse_args(argv)
 
@@ -22,10 +22,10 @@ def main(argv: list[str] | None = None) -> None:
     from trainyard.transit.settings import NormalizeSettings
 
     settings = parse_settings(args.settings, NormalizeSettings)
-    kept = normalize_shards(
+    told = normalize_shards(
         args.manifest, args.split, args.stats, settings=settings, n_durations_window=args.durations, code=args.code
     )
-    print(f"{args.manifest}: {kept} shards were there")
+    print(told)
 
 
 if __name__ == "__main__":

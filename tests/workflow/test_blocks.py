@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from collections.abc import Iterable, Mapping
@@ -104,19 +105,60 @@ def test_a_file_that_is_lost_is_made_again_and_no_other_shard(
     assert {label for path in changed for label in re.findall(r"\d{4}-0003", path)} == {"0001-0003"}
 
 
-@pytest.mark.parametrize("lost", ["raw/curves_0001-0003.parquet", "split/aux_tbls/examples_0001-0003.parquet"])
-def test_what_only_earlier_stages_need_is_made_again_when_they_run(
-    in_pairs: Workspace, tmp_path: Path, lost: str
+@pytest.mark.parametrize(
+    ("lost", "rule"),
+    [
+        ("raw/curves_0001-0003.parquet", "transit_build_shards"),
+        ("split/aux_tbls/examples_0001-0003.parquet", "transit_split_shards"),
+    ],
+)
+def test_what_only_earlier_stages_read_is_made_again_too(
+    in_pairs: Workspace, tmp_path: Path, lost: str, rule: str
 ) -> None:
     workspace = in_pairs.copy(tmp_path / "work")
     _lose(workspace, lost, "deleted")
     told = workspace.dry_run()
-    assert f"{lost}: missing or changed; it is made again when it is needed" in told.text
-    assert told.nothing_to_do
-    workspace.configure({"transit": {**TWO["transit"], "normalize": {"flux": "robust"}}})
-    (workspace.folder / "results/t/transit/check/check.json").unlink()
+    stage = lost.partition("/")[0]
+    assert f"{stage}: 1 of 2 manifests list files that are missing or cut short" in told.text
+    assert f"first results/t/transit/{lost}; they are made again" in told.text
+    assert told.rules[rule] == 1
     workspace.build()
-    assert workspace.sha256(f"results/t/transit/{lost}") == in_pairs.sha256(f"results/t/transit/{lost}")
+    assert workspace.sha256() == in_pairs.sha256()
+    assert workspace.dry_run().nothing_to_do
+
+
+def test_raw_shards_that_were_all_deleted_to_save_disk_are_not_made_again(in_pairs: Workspace, tmp_path: Path) -> None:
+    workspace = in_pairs.copy(tmp_path / "work")
+    for path in workspace.files("results/t/transit/raw/*.tfrecord"):
+        path.unlink()
+    assert workspace.dry_run().nothing_to_do
+    assert workspace.dry_run().nothing_to_do
+
+
+def test_a_run_that_was_given_up_leaves_no_manifest_that_vouches_for_its_shards(
+    in_pairs: Workspace, finished: tuple[Workspace, Outcome, Outcome], tmp_path: Path
+) -> None:
+    workspace = in_pairs.copy(tmp_path / "work")
+    other = {"transit": {"shards_per_job": 3, "build": {"windows": {"resampling": "nearest"}}}}
+    run = workspace.configure(other).start("--cores", "1", "transit_data")
+    run.wait_until(lambda: workspace.files("results/t/transit/raw/.raw_shard_0002-0003*.part"))
+    run.end(signal.SIGKILL, group=True)
+    workspace.configure(TWO).build()
+    assert workspace.sha256() == in_pairs.sha256()
+    assert dataset(workspace.sha256()) == dataset(finished[0].sha256())
+
+
+def test_a_dry_run_beside_a_live_run_touches_nothing(workspace: Workspace) -> None:
+    run = workspace.configure(TWO).start("--cores", "1", "transit_data")
+    run.wait_until(lambda: workspace.files("results/t/transit/raw/blocks/*.json"))
+    manifests = workspace.files("results/t/transit/raw/blocks/*.json")
+    label = next(iter(json.loads(manifests[0].read_text())["shards"]))
+    (workspace.folder / f"results/t/transit/raw/curves_{label}.parquet").unlink()
+    workspace.dry_run()
+    assert set(manifests) <= set(workspace.files("results/t/transit/raw/blocks/*.json"))
+    run.end(signal.SIGKILL, group=True)
+    workspace.dry_run()
+    assert set(manifests) - set(workspace.files("results/t/transit/raw/blocks/*.json"))
 
 
 def _lose(workspace: Workspace, name: str, how: str) -> None:

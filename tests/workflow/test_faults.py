@@ -103,7 +103,7 @@ def test_broken_yaml_is_refused(workspace: Workspace) -> None:
     [
         (
             "raw/blocks/0004-0003.json",
-            "0004-0003: the configuration has no such thing, see transit.plan.num_shards",
+            "0004-0003: the configuration has no such thing, see transit.shards_per_job; the last of the 3 jobs",
         ),
         ("select/none/selection.parquet", "none: the configuration has no such thing, see transit.select"),
     ],

@@ -22,15 +22,16 @@ from trainyard.transit.images import ImageRejection, WindowImages, window_images
 from trainyard.transit.lightcurves import NoFiniteFluxError, chosen_bitmask
 from trainyard.transit.members import Star, read_members
 from trainyard.transit.pixels import PixelFile
-from trainyard.transit.reasons import Reason
+from trainyard.transit.reasons import FAULTS, Reason
 from trainyard.transit.records import Example, example_bytes, example_row
 from trainyard.transit.schema import DATA_TBL_COLUMNS, EXAMPLES
 from trainyard.transit.sector import read_sector
-from trainyard.transit.settings import BuildSettings, ImageSettings, PlanSettings
+from trainyard.transit.settings import EVENT_SETTINGS, BuildSettings, ImageSettings, PlanSettings
+from trainyard.transit.software import versions
 from trainyard.transit.star import ImageSource, SectorBuilder, Tally
 from trainyard.transit.tces import Tce
 from trainyard.transit.windows import Window
-from trainyard.yard.blocks import Unit, make_block
+from trainyard.yard.blocks import Unit, data_folder, make_block
 from trainyard.yard.errors import EnvironmentFault, InputError
 from trainyard.yard.files import atomic_open, write_json
 from trainyard.yard.identity import keyed_hash
@@ -56,8 +57,10 @@ def build_shards(
     plan: PlanSettings,
     settings: BuildSettings,
     code: str,
-) -> int:
+) -> str:
     """Build the raw shards of a block, but for those that are there already, made from the same.
+
+    A shard that has lost files for a fault that may pass is built again by the next job.
 
     Args:
         manifest: The block's manifest, in `blocks` in the folder of the raw shards; written last.
@@ -68,18 +71,20 @@ def build_shards(
         code: Digest of the code that builds.
 
     Returns:
-        Number of shards that were kept.
+        How many shards there are, and how many were kept.
     """
-    folder = manifest.parent.parent
-    shaped_by = [code, plan.model_dump(mode="json"), settings.model_dump(mode="json")]
+    folder = data_folder(manifest)
+    events = plan.model_dump(mode="json", include=set(EVENT_SETTINGS))
+    shaped_by = [code, versions(), events, settings.model_dump(mode="json")]
 
     def unit(label: str, digest: str) -> Unit:
         shard, num_shards = parse_label(label)
 
-        def make() -> None:
+        def make() -> bool:
             stars = read_members(members, digest)
-            built = build_shard(stars, folder, shard=shard, num_shards=num_shards, plan=plan, settings=settings)
-            _log.info("shard %s: %s", label, built.summary())
+            ledger = build_shard(stars, folder, shard=shard, num_shards=num_shards, plan=plan, settings=settings)
+            _log.info("shard %s: %s", label, ledger.summary())
+            return not any(ledger.rejected(_FILE, reason) for reason in FAULTS)
 
         return Unit(label, naming.raw_files(folder, shard, num_shards), [*shaped_by, digest], make)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,18 +13,16 @@ from trainyard import __version__
 from trainyard.transit import naming
 from trainyard.transit.lightcurves import default_bitmask
 from trainyard.transit.planfiles import FILES, TARGETS, TCES
-from trainyard.transit.reasons import Reason
+from trainyard.transit.reasons import FAULTS, Reason
 from trainyard.transit.schema import SPLIT_EXAMPLES, SPLITS
 from trainyard.transit.settings import NOT_OF_THE_DATASET, TransitSettings
+from trainyard.transit.software import versions
 from trainyard.transit.split import check_disjoint
 from trainyard.transit.star import SPARE
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.files import read_json, write_json
 from trainyard.yard.ledger import Ledger
 from trainyard.yard.receipts import Receipt, read_receipt
-
-FAULTS = frozenset({Reason.UNEXPECTED, Reason.UNREADABLE, Reason.EMPTY_FILE, Reason.NO_PERMISSION})
-"""Reasons that speak of broken inputs or of a defect, not of a rule of the science."""
 
 
 def check_build(base: Path, *, settings: TransitSettings, code: Mapping[str, str]) -> dict[str, Any]:
@@ -45,7 +42,7 @@ def check_build(base: Path, *, settings: TransitSettings, code: Mapping[str, str
     ledger = _merged_ledger(base, num_shards)
     ledger.check()
     tables = [naming.examples_tbl(shard, num_shards) for shard in range(1, num_shards + 1)]
-    examples = SPLIT_EXAMPLES.read_all([base / "split" / "aux_tbls" / name for name in tables])
+    examples = SPLIT_EXAMPLES.read_all([base / "split" / naming.TABLES / name for name in tables])
     targets = TARGETS.read(base / "plan" / "targets.parquet")
     refuse_strays(base, num_shards)
     _check_ledger(base / "plan", ledger, examples)
@@ -75,7 +72,7 @@ def _provenance(settings: TransitSettings, code: Mapping[str, str], summary: Map
     missions: tuple[Literal["TESS"], Literal["Kepler"]] = ("TESS", "Kepler")
     return {
         "trainyard": __version__,
-        "versions": {name: version(name) for name in ("numpy", "scipy", "pyarrow", "astropy", "wotan")},
+        "versions": versions(),
         "settings": settings.model_dump(mode="json", exclude=set(NOT_OF_THE_DATASET)),
         "code": dict(code),
         "quality_bitmask": {name: default_bitmask(name) if bits == "default" else bits for name in missions},

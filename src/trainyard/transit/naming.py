@@ -98,13 +98,18 @@ def raw_files(folder: Path, shard: int, num_shards: int) -> list[Path]:
     return [folder / name(shard, num_shards) for name in names]
 
 
+def split_records(folder: Path, shard: int, num_shards: int) -> list[Path]:
+    """Records of train, val and test of a shard, in the folder of the splits."""
+    return [folder / split / split_shard(split, shard, num_shards) for split in SPLITS]
+
+
 def split_files(folder: Path, shard: int, num_shards: int) -> list[Path]:
-    """All files of a shard in the folder of the splits: records of train, val and test, and two tables."""
-    records = [folder / split / split_shard(split, shard, num_shards) for split in SPLITS]
-    return [*records, *(folder / TABLES / name(shard, num_shards) for name in (examples_tbl, shards_tbl))]
+    """All files of a shard in the folder of the splits: the records, and two tables."""
+    tables = [folder / TABLES / name(shard, num_shards) for name in (examples_tbl, shards_tbl)]
+    return [*split_records(folder, shard, num_shards), *tables]
 
 
-def norm_files(folder: Path, shard: int, num_shards: int) -> list[Path]:
+def norm_records(folder: Path, shard: int, num_shards: int) -> list[Path]:
     """Normalized records of train, val and test of a shard, in the folder of all of them or of a selection."""
     return [folder / split / norm_shard(split, shard, num_shards) for split in SPLITS]
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from trainyard.transit import naming
 from trainyard.transit.schema import NORMALIZED_IMAGES
 from trainyard.transit.settings import NormalizeSettings
+from trainyard.transit.software import versions
 from trainyard.transit.statistics import MAD_TO_STD
-from trainyard.yard.blocks import Unit, contents, make_block
+from trainyard.yard.blocks import Source, Unit, data_folder, make_block
 from trainyard.yard.errors import InputError, IntegrityError, LeakageError
 from trainyard.yard.examples import Value, decode_example, decode_tensor, encode_example, encode_tensor
 from trainyard.yard.files import atomic_open, read_json, sha256_file
@@ -109,7 +110,7 @@ def read_image_stats(stats_json: Path) -> dict[str, tuple[float, float]]:
 
 def normalize_shards(
     manifest: Path, split: Path, stats_json: Path, *, settings: NormalizeSettings, n_durations_window: float, code: str
-) -> int:
+) -> str:
     """Normalize all splits of the shards of a block, but for those that are there already, made from the same.
 
     Args:
@@ -121,23 +122,30 @@ def normalize_shards(
         code: Digest of the code that normalizes.
 
     Returns:
-        Number of shards that were kept.
+        How many shards there are, and how many were kept.
+
+    Raises:
+        IntegrityError: A split shard is not in its manifest, or is not what it says.
     """
-    folder = manifest.parent.parent
-    shaped_by = [code, settings.model_dump(mode="json"), n_durations_window, sha256_file(stats_json)]
+    folder, source = data_folder(manifest), Source(split)
+    shaped_by = [code, versions(), settings.model_dump(mode="json"), n_durations_window, sha256_file(stats_json)]
 
-    def unit(label: str, made_from: Mapping[str, str]) -> Unit:
-        shard, num_shards = parse_label(label)
-        outputs = naming.norm_files(folder, shard, num_shards)
+    def unit(label: str) -> Unit:
+        inputs, outputs = (
+            records(base, *parse_label(label))
+            for records, base in ((naming.split_records, source.folder), (naming.norm_records, folder))
+        )
 
-        def make() -> None:
-            for records, out in zip(naming.split_files(split.parent.parent, shard, num_shards), outputs, strict=False):
+        def make() -> bool:
+            source.confirm(label, inputs)
+            for records, out in zip(inputs, outputs, strict=True):
                 n = normalize_shard(records, stats_json, out, settings=settings, n_durations_window=n_durations_window)
                 _log.info("%s: %d examples", out, n)
+            return True
 
-        return Unit(label, outputs, [*shaped_by, made_from], make)
+        return Unit(label, outputs, [*shaped_by, source.digests(label, inputs)], make)
 
-    return make_block(manifest, [unit(label, made_from) for label, made_from in contents([split]).items()])
+    return make_block(manifest, [unit(label) for label in source.labels])
 
 
 def normalize_shard(

@@ -53,3 +53,7 @@ class Reason(StrEnum):
     IMAGE_EMPTY = "image_empty"
     # anything else, with the message in the detail
     UNEXPECTED = "unexpected_error"
+
+
+FAULTS = frozenset({Reason.UNEXPECTED, Reason.UNREADABLE, Reason.EMPTY_FILE, Reason.NO_PERMISSION})
+"""Reasons that speak of broken inputs or of a defect, not of a rule of the science."""

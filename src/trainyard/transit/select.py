@@ -17,7 +17,7 @@ there are do not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -34,7 +34,7 @@ from trainyard.transit.expressions import compile_expression
 from trainyard.transit.schema import SPLITS
 from trainyard.transit.settings import SelectionSettings
 from trainyard.transit.tces import DISPOSITIONS, QUIET
-from trainyard.yard.blocks import Unit, contents, make_block
+from trainyard.yard.blocks import Source, Unit, data_folder, make_block
 from trainyard.yard.errors import ConfigError, IntegrityError
 from trainyard.yard.files import atomic_open, sha256_file
 from trainyard.yard.identity import keyed_hash
@@ -160,7 +160,7 @@ def select(examples: pa.Table, name: str, settings: SelectionSettings, *, seed: 
     )
 
 
-def materialize_shards(manifest: Path, norm: Path, selection: Path, *, code: str) -> int:
+def materialize_shards(manifest: Path, norm: Path, selection: Path, *, code: str) -> str:
     """Write the selected records of all splits of the shards of a block, but for what is there, made from the same.
 
     Args:
@@ -170,22 +170,28 @@ def materialize_shards(manifest: Path, norm: Path, selection: Path, *, code: str
         code: Digest of the code that selects.
 
     Returns:
-        Number of shards that were kept.
+        How many shards there are, and how many were kept.
+
+    Raises:
+        IntegrityError: A normalized shard is not in its manifest, or is not what it says.
     """
-    folder = manifest.parent.parent
+    source = Source(norm)
     shaped_by = [code, sha256_file(selection)]
 
-    def unit(label: str, made_from: Mapping[str, str]) -> Unit:
-        shard, num_shards = parse_label(label)
-        outputs = naming.norm_files(folder, shard, num_shards)
+    def unit(label: str) -> Unit:
+        inputs, outputs = (
+            naming.norm_records(base, *parse_label(label)) for base in (source.folder, data_folder(manifest))
+        )
 
-        def make() -> None:
-            for records, out in zip(naming.norm_files(norm.parent.parent, shard, num_shards), outputs, strict=True):
+        def make() -> bool:
+            source.confirm(label, inputs)
+            for records, out in zip(inputs, outputs, strict=True):
                 _log.info("%s: %d examples", out, materialize_shard(records, selection, out))
+            return True
 
-        return Unit(label, outputs, [*shaped_by, made_from], make)
+        return Unit(label, outputs, [*shaped_by, source.digests(label, inputs)], make)
 
-    return make_block(manifest, [unit(label, made_from) for label, made_from in contents([norm]).items()])
+    return make_block(manifest, [unit(label) for label in source.labels])
 
 
 def materialize_shard(norm_shard: Path, selection: Path, out: Path) -> int:

@@ -367,6 +367,8 @@ class ReportSettings(Settings):
     light_curves: int = Field(4, ge=1, description="Light curves drawn with their masks.")
 
 
+EVENT_SETTINGS = frozenset({"duplicates", "max_period_ratio", "period_tolerance", "tce_example_disps"})
+"""What building reads of the plan's settings; the others reach a shard by the digest of its members."""
 NOT_OF_THE_DATASET = frozenset({"select", "train", "report", "shards_per_job"})
 """Settings of the line that do not shape its dataset."""
 
@@ -390,8 +392,10 @@ class TransitSettings(Settings):
     shards_per_job: int | None = Field(
         None,
         ge=1,
-        description="Shards that one job makes, one after the other; null: as many as have 700 stars, but 16 to 256"
-        " jobs per stage. No file of the dataset depends on it, and shards that are whole are kept when it changes.",
+        le=1000,
+        description="Shards that one job makes, one after the other; null: one up to 128 shards, beyond that as many as"
+        " keep it to 128 jobs per stage. A job of 700 light curves, on a cluster of 7,000, spends less than 5 % on its"
+        " start. No file of the dataset depends on it, and shards that are whole are kept when it changes.",
     )
 
     @property

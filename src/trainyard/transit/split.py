@@ -19,7 +19,8 @@ from trainyard.transit import naming
 from trainyard.transit.members import read_assignment
 from trainyard.transit.schema import EXAMPLES, SPLIT_EXAMPLES, SPLITS
 from trainyard.transit.settings import SplitSettings
-from trainyard.yard.blocks import Unit, contents, make_block
+from trainyard.transit.software import versions
+from trainyard.yard.blocks import Source, Unit, data_folder, make_block
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.files import atomic_open
 from trainyard.yard.identity import unit_interval
@@ -116,7 +117,7 @@ def _split_at(place: float, settings: SplitSettings) -> str:
     return "val" if place < settings.train + settings.val else "test"
 
 
-def split_shards(manifest: Path, raw: Path, assignments: Mapping[str, str], members: Path, *, code: str) -> int:
+def split_shards(manifest: Path, raw: Path, assignments: Mapping[str, str], members: Path, *, code: str) -> str:
     """Split the raw shards of a block, but for those that are split already, made from the same.
 
     Args:
@@ -127,24 +128,27 @@ def split_shards(manifest: Path, raw: Path, assignments: Mapping[str, str], memb
         code: Digest of the code that splits.
 
     Returns:
-        Number of shards that were kept.
+        How many shards there are, and how many were kept.
 
     Raises:
-        IntegrityError: A raw shard is not in its manifest, or is not what its receipt says.
+        IntegrityError: A raw shard is not in its manifest, or is not what it says.
     """
-    folder, raw_folder, built = manifest.parent.parent, raw.parent.parent, contents([raw])
+    folder, source = data_folder(manifest), Source(raw)
 
     def unit(label: str, digest: str) -> Unit:
         shard, num_shards = parse_label(label)
-        records = raw_folder / naming.raw_shard(shard, num_shards)
-        examples = raw_folder / naming.examples_tbl(shard, num_shards)
+        records = source.folder / naming.raw_shard(shard, num_shards)
+        examples = source.folder / naming.examples_tbl(shard, num_shards)
 
-        def make() -> None:
+        def make() -> bool:
+            source.confirm(label, [records, examples])
             stars = read_assignment(members, digest)
             counts = split_shard(records, examples, stars, folder, shard=shard, num_shards=num_shards)
             _log.info("shard %s: %s", label, ", ".join(f"{n} {split}" for split, n in counts.items()))
+            return True
 
-        return Unit(label, naming.split_files(folder, shard, num_shards), [code, digest, built.get(label)], make)
+        made_from = [code, versions(), digest, source.digests(label, [records, examples])]
+        return Unit(label, naming.split_files(folder, shard, num_shards), made_from, make)
 
     return make_block(manifest, [unit(label, digest) for label, digest in assignments.items()])
 
@@ -180,7 +184,7 @@ def split_shard(
             " shard again"
         )
     splits: list[str] = table.column("split").to_pylist()
-    files = {split: out_dir / split / naming.split_shard(split, shard, num_shards) for split in SPLITS}
+    files = dict(zip(SPLITS, naming.split_records(out_dir, shard, num_shards), strict=True))
     with ExitStack() as stack:
         writers = {split: RecordWriter(stack.enter_context(atomic_open(path))) for split, path in files.items()}
         for record, split in zip(_counted(raw, table.num_rows), splits, strict=True):

@@ -16,43 +16,50 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainyard.yard.errors import InputError, IntegrityError
-from trainyard.yard.files import read_json, write_json
+from trainyard.yard.errors import (
+    ConfigError,
+    EnvironmentFault,
+    InputError,
+    IntegrityError,
+    LeakageError,
+    TrainyardError,
+)
+from trainyard.yard.files import faults_named, read_json, write_json
 from trainyard.yard.labels import parse_label, shard_label, shard_labels
+from trainyard.yard.locks import RunLock
 from trainyard.yard.logs import progress
-from trainyard.yard.receipts import RECEIPT, digest, is_sealed, receipt_path, seal
+from trainyard.yard.receipts import digest, is_sealed, receipt_path, seal
 
 _log = logging.getLogger(__name__)
 
-MIN_JOBS, MAX_JOBS = 16, 256
-"""Jobs per stage, where shards allow it: not fewer, for many cores; not more, so that planning takes seconds."""
+JOBS = 128
+"""Jobs per stage that many shards are divided among, where nobody says how many belong together."""
+_MOST_JOBS = 1000
+"""More manifests than that would not fit into the command of a job that reads all of them."""
 FOLDER = "blocks"
 """Folder of manifests, in the folder whose files they vouch for."""
 
 
-def shards_per_job(sizes: Sequence[int], *, enough: int) -> int:
-    """How many shards make a job worth its start, between `MIN_JOBS` and `MAX_JOBS` jobs.
-
-    A power of two below that upper limit, so that a few more items do not change it.
-
-    Args:
-        sizes: Number of items of each shard.
-        enough: Number of items that take so long that starting a job does not count.
-    """
-    limit = len(sizes) / MIN_JOBS
-    wanted = max(1, min(enough * len(sizes) / max(sum(sizes), 1), limit))
-    return max(1 << math.floor(math.log2(wanted)), math.ceil(len(sizes) / MAX_JOBS))
-
-
-def blocks(num_shards: int, per_job: int) -> dict[str, list[str]]:
+def blocks(num_shards: int, per_job: int | None = None) -> dict[str, list[str]]:
     """Labels of the shards of every block, by the label of the block.
+
+    They follow from the number of shards alone, so that no new item moves a shard to another job.
 
     Args:
         num_shards: Number of shards.
-        per_job: Shards per block; the last one may have fewer.
+        per_job: Shards per block, the last one may have fewer; None: the least that gives at most `JOBS` blocks.
+
+    Raises:
+        ConfigError: Too many blocks.
     """
+    per_job = per_job or math.ceil(num_shards / JOBS)
     labels = shard_labels(num_shards)
     parts = [labels[start : start + per_job] for start in range(0, num_shards, per_job)]
+    if len(parts) > _MOST_JOBS:
+        least = math.ceil(num_shards / _MOST_JOBS)
+        raise ConfigError(
+            f"shards_per_job: {per_job} makes {len(parts):,} jobs per stage, too many; make it {least} or more"
+        )
     return {shard_label(number, len(parts)): part for number, part in enumerate(parts, start=1)}
 
 
@@ -64,13 +71,13 @@ class Unit:
         label: Its label.
         files: The files that `make` writes; the first one has a receipt.
         made_from: Everything that shapes them, as values that JSON knows: digests of inputs and code, settings.
-        make: Writes them.
+        make: Writes them; returns whether they may be kept by later jobs.
     """
 
     label: str
     files: Sequence[Path]
     made_from: Sequence[Any]
-    make: Callable[[], object]
+    make: Callable[[], bool]
 
     @property
     def key(self) -> str:
@@ -78,28 +85,61 @@ class Unit:
         return hashlib.sha256(json.dumps(self.made_from, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def make_block(manifest: Path, units: Sequence[Unit]) -> int:
+def make_block(manifest: Path, units: Sequence[Unit]) -> str:
     """Make the shards of a block that are not there yet, and then its manifest.
+
+    A job of a run that was killed may still be at work on the block: its end is waited for. Manifests of the stage that
+    divide the shards otherwise are removed, since they will not tell the truth any more.
 
     Args:
         manifest: The file that vouches for the block, in the folder `FOLDER` beside what it vouches for.
-        units: The shards.
+        units: The shards. One that cannot be made does not keep the others from being made.
 
     Returns:
-        Number of shards that were there already, whole and made from the same, and were kept.
+        How many there are, and how many were there already, whole and made from the same.
+
+    Raises:
+        TrainyardError: Of the first shard that cannot be made; there is no manifest then.
     """
-    kept = 0
-    entries = {}
-    for unit in progress(units, total=len(units), what=f"block {manifest.stem}"):
-        if is_sealed(unit.files[0], unit.files[1:], unit.key):
-            kept += 1
-            _log.info("%s: kept, it is whole and made from the same", unit.label)
-        else:
-            unit.make()
+    lock = RunLock(manifest.parent, manifest.stem)
+    lock.acquire(wait=True)
+    with lock:
+        _remove_others(manifest)
+        made = [_kept_or_made(unit) for unit in progress(units, total=len(units), what=f"block {manifest.stem}")]
+        failed = [one for one in made if isinstance(one, TrainyardError)]
+        if failed:
+            _log.error("%d of %d shards cannot be made", len(failed), len(units))
+            raise failed[0]
+        write_json(manifest, {"shards": {one.label: dict(_vouched(one.files, data_folder(manifest))) for one in units}})
+    return f"{manifest}: {len(units)} shards, {made.count(False)} of them were there"
+
+
+def data_folder(manifest: Path) -> Path:
+    """The folder whose files a manifest vouches for."""
+    return manifest.parent.parent
+
+
+def _kept_or_made(unit: Unit) -> bool | TrainyardError:
+    """Whether a shard had to be made, or why it cannot be."""
+    if is_sealed(unit.files[0], unit.files[1:], unit.key):
+        _log.info("%s: kept, it is whole and made from the same", unit.label)
+        return False
+    try:
+        if unit.make():
             seal(unit.files[0], unit.files[1:], unit.key)
-        entries[unit.label] = dict(_vouched(unit.files, manifest.parent.parent))
-    write_json(manifest, {"shards": entries})
-    return kept
+    except (InputError, IntegrityError, LeakageError) as error:
+        _log.error("%s: %s", unit.label, error)
+        return error
+    return True
+
+
+def _remove_others(manifest: Path) -> None:
+    """Remove a manifest that is to be made again, and those of another number of blocks."""
+    _, total = parse_label(manifest.stem)
+    for path in manifest.parent.glob("*.json"):
+        if path == manifest or not path.stem.endswith(f"-{total:04d}"):
+            with faults_named(path):
+                path.unlink(missing_ok=True)
 
 
 def _vouched(files: Iterable[Path], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -129,17 +169,56 @@ def read_block(manifest: Path) -> dict[str, dict[str, dict[str, Any]]]:
     return shards
 
 
-def contents(manifests: Iterable[Path]) -> dict[str, dict[str, str]]:
-    """SHA-256 of every file of the shards of some blocks, by label and name, but for receipts, which follow from them.
+class Source:
+    """A finished block that another one is made from.
 
     Raises:
-        IntegrityError: A manifest is missing or broken.
+        IntegrityError: Its manifest is missing or broken.
     """
-    return {
-        label: {name: facts["sha256"] for name, facts in files.items() if not name.endswith(RECEIPT)}
-        for manifest in manifests
-        for label, files in read_block(manifest).items()
-    }
+
+    def __init__(self, manifest: Path) -> None:
+        self.manifest = manifest
+        self.folder = data_folder(manifest)
+        self._shards = read_block(manifest)
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of its shards."""
+        return list(self._shards)
+
+    def digests(self, label: str, files: Iterable[Path]) -> dict[str, str]:
+        """SHA-256 of some files of a shard, by name.
+
+        Raises:
+            IntegrityError: The manifest does not list them.
+        """
+        listed = self._shards.get(label, {})
+        names = [path.relative_to(self.folder).as_posix() for path in files]
+        missing = [name for name in names if name not in listed]
+        if missing:
+            raise IntegrityError(
+                f"{self.manifest}: does not list {missing[0]}; delete it and run the same command again"
+            )
+        return {name: listed[name]["sha256"] for name in names}
+
+    def confirm(self, label: str, files: Iterable[Path]) -> None:
+        """Make sure that some files of a shard are what the manifest says, by their receipts where they have one.
+
+        Raises:
+            EnvironmentFault: One is not there, which on a slow network file system may pass.
+            IntegrityError: One is another.
+        """
+        for name, known in self.digests(label, files).items():
+            path = self.folder / name
+            if not path.is_file():
+                raise EnvironmentFault(
+                    f"{path}: not there although {self.manifest} lists it; run the same command again, if the file"
+                    " system is slow with a longer latency-wait"
+                )
+            if digest(path) != known:
+                raise IntegrityError(
+                    f"{path}: is not the file that {self.manifest} lists; delete both and run the same command again"
+                )
 
 
 def shards_of(manifests: Iterable[Path]) -> list[tuple[Path, int, int]]:
@@ -148,7 +227,7 @@ def shards_of(manifests: Iterable[Path]) -> list[tuple[Path, int, int]]:
     Raises:
         IntegrityError: A manifest is missing or broken.
     """
-    found = [(path.parent.parent, *parse_label(label)) for path in manifests for label in read_block(path)]
+    found = [(data_folder(path), *parse_label(label)) for path in manifests for label in read_block(path)]
     return sorted(found, key=lambda shard: shard[1])
 
 
@@ -164,6 +243,9 @@ def void_incomplete(folder: Path, labels: Iterable[str]) -> list[Path]:
 
     Returns:
         The first file that is missing or wrong of each manifest that was removed.
+
+    Raises:
+        EnvironmentFault: A manifest may not be removed.
     """
     lost = []
     for label in labels:
@@ -175,7 +257,8 @@ def void_incomplete(folder: Path, labels: Iterable[str]) -> list[Path]:
         except IntegrityError:
             wrong = manifest
         if wrong is not None:
-            manifest.unlink(missing_ok=True)
+            with faults_named(manifest):
+                manifest.unlink(missing_ok=True)
             lost.append(wrong)
     return lost
 
@@ -188,6 +271,7 @@ def _sizes(manifest: Path, folder: Path) -> Iterator[tuple[Path, int]]:
 
 def _has_size(path: Path, size: int) -> bool:
     try:
-        return path.stat().st_size == size
-    except OSError:
+        with faults_named(path):
+            return path.stat().st_size == size
+    except (FileNotFoundError, NotADirectoryError):
         return False

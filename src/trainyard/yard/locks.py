@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import logging
 import os
 import platform
 import sys
@@ -13,6 +14,8 @@ from types import TracebackType
 
 from trainyard.yard.errors import EnvironmentFault
 from trainyard.yard.files import faults_named
+
+_log = logging.getLogger(__name__)
 
 
 class RunLock:
@@ -25,8 +28,11 @@ class RunLock:
         self.path = folder / ".trainyard" / f"{name}.lock"
         self._descriptor: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, *, wait: bool = False) -> None:
         """Take the lock; does nothing where this object holds it already.
+
+        Args:
+            wait: Wait until whoever holds it has given it back.
 
         Raises:
             EnvironmentFault: Another live run holds it (named by process, host and command), or the
@@ -39,7 +45,7 @@ class RunLock:
             # Python opens files non-inheritable: jobs that this run starts do not keep its lock alive.
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            self._lock(descriptor)
+            self._lock(descriptor, wait=wait)
         except BaseException:
             os.close(descriptor)
             raise
@@ -60,10 +66,14 @@ class RunLock:
     ) -> None:
         self.release()
 
-    def _lock(self, descriptor: int) -> None:
+    def _lock(self, descriptor: int, *, wait: bool) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if wait:
+                _log.info("waiting for %s", self._holder())
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                return
             raise EnvironmentFault(
                 f"{self.path.parent.parent}: another run is working here ({self._holder()});"
                 " wait until it ends or stop it, then run the same command again"

@@ -18,8 +18,8 @@ SNAKEMAKE_MB = 500
 
 Measured: 170 and 160 MB for a Snakefile that imports nothing, 190 MB each for ours with a few shards.
 """
-SNAKEMAKE_MB_PER_SHARD = 0.06
-"""What the names of a shard's files add to both. Measured: 398 MiB for one with 8,600 shards."""
+SNAKEMAKE_MB_PER_JOB = 0.06
+"""What a shard, part or block with its jobs and files adds to both. Measured: 398 MiB for one with 8,600 of them."""
 GROWTH = 2.0
 """Factor on memory and time from one attempt to the next."""
 NUCLEOTIDES_PER_GENE = 66_000
@@ -48,6 +48,7 @@ class Need:
         minutes_per_million: Minutes per million units.
         output_bytes: Bytes that a job writes whatever its input.
         output_per_unit: Bytes that it writes per unit, about.
+        shard_by_shard: Whether a job holds one of its shards at a time, so that memory grows with the largest one.
     """
 
     mem_mb: float
@@ -57,6 +58,7 @@ class Need:
     minutes_per_million: float = 0
     output_bytes: float = 50_000
     output_per_unit: float = 0
+    shard_by_shard: bool = False
 
     def memory(self, size: float = 0, attempt: int = 1, limits: Limits = NO_LIMITS, *, shards: int = 0) -> int:
         """Memory to ask for, MB.
@@ -65,10 +67,10 @@ class Need:
             size: Size of the job's input, in its units.
             attempt: 1 for the first.
             limits: A further attempt does not ask for more than this, since such a job would wait for ever.
-            shards: Number of shards and parts of all lines, whose files the Snakemakes around the job know.
+            shards: Number of shards, parts and blocks of all lines, whose files the Snakemakes around the job know.
         """
         own = self.mem_mb + self.mem_mb_per_million * size / 1e6
-        first = own + SNAKEMAKE_MB + int(SNAKEMAKE_MB_PER_SHARD * shards)
+        first = own + SNAKEMAKE_MB + int(SNAKEMAKE_MB_PER_JOB * shards)
         return _growing(math.ceil(first / 100) * 100, attempt, limits.mem_mb)
 
     def runtime(self, size: float = 0, attempt: int = 1, limits: Limits = NO_LIMITS) -> int:
@@ -107,12 +109,12 @@ _TRANSIT = {
     "demo_transit": Need(500, 30, output_bytes=60e6),
     "transit_plan": Need(1500, 30, "bytes", mem_mb_per_million=0.002, output_per_unit=1e-5),
     "transit_build_shards": Need(1000, 10, "bytes", minutes_per_million=0.003, output_per_unit=0.1),
-    "transit_split_shards": Need(500, 10, "bytes", 0.05, 0.0005, output_per_unit=0.1),
+    "transit_split_shards": Need(500, 10, "bytes", 0.05, 0.0005, output_per_unit=0.1, shard_by_shard=True),
     "transit_sample_shards": Need(500, 10, "bytes", 0.05, 0.0005, output_per_unit=0.001),
     "transit_fit_statistics": Need(2000, 20, "bytes", 0.002, 0.0001),
-    "transit_normalize_shards": Need(500, 10, "bytes", 0.05, 0.001, output_per_unit=0.1),
+    "transit_normalize_shards": Need(500, 10, "bytes", 0.05, 0.001, output_per_unit=0.1, shard_by_shard=True),
     "transit_select": Need(1500, 10, "bytes", 0.004, 0.0001, output_per_unit=1e-4),
-    "transit_materialize_shards": Need(500, 10, "bytes", 0.02, 0.0005, output_per_unit=0.03),
+    "transit_materialize_shards": Need(500, 10, "bytes", 0.02, 0.0005, output_per_unit=0.03, shard_by_shard=True),
     "transit_check": Need(1500, 15, "bytes", 0.004, 0.0005, output_per_unit=1e-5),
     "transit_train": Need(3000, 120, "bytes", 0.02, 0.02, output_bytes=5e6),
     "transit_evaluate": Need(3000, 30, "bytes", 0.02, 0.002, output_per_unit=1e-4),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,20 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.yard.blocks import (
-    MAX_JOBS,
-    MIN_JOBS,
-    Unit,
-    blocks,
-    contents,
-    make_block,
-    read_block,
-    shards_of,
-    shards_per_job,
-    void_incomplete,
-)
-from trainyard.yard.errors import IntegrityError
+from trainyard.yard.blocks import JOBS, Source, Unit, blocks, make_block, read_block, shards_of, void_incomplete
+from trainyard.yard.errors import ConfigError, EnvironmentFault, IntegrityError
 from trainyard.yard.labels import shard_labels
+from trainyard.yard.locks import RunLock
 from trainyard.yard.receipts import receipt_path, write_receipt
 
 LABELS = ["0001-0002", "0002-0002"]
@@ -37,12 +29,13 @@ def unit(manifest: Path, label: str, made: list[str], *, content: str = "x", mad
     """A shard of records and a table, which notes that it was made."""
     records, table = (manifest.parent.parent / f"{name}_{label}.{name}" for name in ("tfrecord", "csv"))
 
-    def make() -> None:
+    def make() -> bool:
         made.append(label)
         records.parent.mkdir(parents=True, exist_ok=True)
         records.write_text(content + label)
         table.write_text(f"table of {label}")
         write_receipt(records, records=1)
+        return True
 
     return Unit(label, [records, table], [made_from, 1], make)
 
@@ -50,11 +43,12 @@ def unit(manifest: Path, label: str, made: list[str], *, content: str = "x", mad
 def made_by(manifest: Path, **more: str) -> list[str]:
     """Labels of the shards that a job makes."""
     made: list[str] = []
-    assert make_block(manifest, [unit(manifest, label, made, **more) for label in LABELS]) == 2 - len(made)
+    told = make_block(manifest, [unit(manifest, label, made, **more) for label in LABELS])
+    assert told == f"{manifest}: 2 shards, {2 - len(made)} of them were there"
     return made
 
 
-@given(st.integers(1, 2000), st.integers(1, 50))
+@given(st.integers(1, 2000), st.integers(2, 50))
 def test_every_shard_is_in_one_block_and_they_are_in_order(num_shards: int, per_job: int) -> None:
     found = blocks(num_shards, per_job)
     assert [shard for shards in found.values() for shard in shards] == shard_labels(num_shards)
@@ -62,27 +56,17 @@ def test_every_shard_is_in_one_block_and_they_are_in_order(num_shards: int, per_
     assert {len(shards) for shards in list(found.values())[:-1]} <= {per_job}
 
 
-@pytest.mark.parametrize(
-    ("num_shards", "items", "expected"),
-    [
-        pytest.param(4, 6, 1, id="demo"),
-        pytest.param(31, 6, 1, id="too few shards for sixteen jobs of two"),
-        pytest.param(100, 50, 4, id="small shards"),
-        pytest.param(100, 51, 4, id="small shards with one more star each"),
-        pytest.param(100, 700, 1, id="large shards"),
-        pytest.param(8600, 20, 34, id="thousands of shards"),
-        pytest.param(1000, 0, 32, id="nothing in them"),
-        pytest.param(9999, 700, 40, id="most shards there can be"),
-    ],
-)
-def test_shards_per_job(num_shards: int, items: int, expected: int) -> None:
-    assert shards_per_job([items] * num_shards, enough=700) == expected
+@given(st.integers(1, 9999))
+def test_where_nobody_says_there_are_as_many_jobs_as_planning_can_bear(num_shards: int) -> None:
+    found = blocks(num_shards)
+    assert min(num_shards, JOBS // 2) <= len(found) <= JOBS
+    assert num_shards > JOBS or len(found) == num_shards
 
 
-@given(st.lists(st.integers(0, 5000), min_size=1, max_size=2000))
-def test_jobs_are_many_enough_for_many_cores_and_few_enough_to_plan(sizes: list[int]) -> None:
-    jobs = len(blocks(len(sizes), shards_per_job(sizes, enough=700)))
-    assert min(len(sizes), MIN_JOBS) <= jobs <= MAX_JOBS
+def test_more_jobs_than_a_command_can_name_are_refused() -> None:
+    assert len(blocks(1000, 1)) == 1000
+    with pytest.raises(ConfigError, match=r"shards_per_job: 1 makes 1,001 jobs per stage, too many; make it 2 or more"):
+        blocks(1001, 1)
 
 
 def test_all_shards_are_made_once(manifest: Path) -> None:
@@ -95,9 +79,68 @@ def test_the_manifest_vouches_for_every_file_and_receipt(manifest: Path) -> None
     listed = {name for files in read_block(manifest).values() for name in files}
     assert listed == {path.name for path in manifest.parent.parent.iterdir() if path.is_file()}
     assert len(listed) == 6
-    assert list(contents([manifest])) == LABELS
-    assert set(contents([manifest])["0001-0002"]) == {"tfrecord_0001-0002.tfrecord", "csv_0001-0002.csv"}
     assert shards_of([manifest]) == [(manifest.parent.parent, 1, 2), (manifest.parent.parent, 2, 2)]
+
+
+def test_what_a_block_is_made_from_must_be_what_its_manifest_says(manifest: Path) -> None:
+    made_by(manifest)
+    source = Source(manifest)
+    table = source.folder / "csv_0001-0002.csv"
+    records = source.folder / "tfrecord_0001-0002.tfrecord"
+    assert source.labels == LABELS
+    digests = source.digests("0001-0002", [table, records])
+    assert digests == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (table, records)}
+    source.confirm("0001-0002", [table, records])
+    table.write_text(table.read_text()[::-1])
+    with pytest.raises(IntegrityError, match=r"csv_0001-0002\.csv: is not the file that .*0001-0001\.json lists"):
+        source.confirm("0001-0002", [table])
+    records.write_text("other")
+    write_receipt(records, records=1)
+    with pytest.raises(IntegrityError, match=r"tfrecord_0001-0002\.tfrecord: is not the file"):
+        source.confirm("0001-0002", [records])
+    table.unlink()
+    with pytest.raises(EnvironmentFault, match="not there although"):
+        source.confirm("0001-0002", [table])
+    with pytest.raises(IntegrityError, match="does not list"):
+        source.digests("0003-0003", [table])
+
+
+def test_manifests_of_another_grouping_and_its_own_go_before_the_first_shard_is_made(manifest: Path) -> None:
+    made_by(manifest)
+    other = manifest.with_name("0001-0002.json")
+    other.write_bytes(manifest.read_bytes())
+    same = manifest.with_name("0002-0001.json")
+    same.write_bytes(manifest.read_bytes())
+    seen: list[str] = []
+
+    def look() -> bool:
+        seen.extend(path.name for path in manifest.parent.glob("*.json"))
+        raise EnvironmentFault("disk full")
+
+    one = unit(manifest, LABELS[0], [], made_from="b")
+    with pytest.raises(EnvironmentFault, match="disk full"):
+        make_block(manifest, [Unit(one.label, one.files, one.made_from, look)])
+    assert seen == [same.name]
+
+
+def test_a_shard_that_may_not_be_kept_is_made_again(manifest: Path) -> None:
+    made: list[str] = []
+    units = [unit(manifest, label, made) for label in LABELS]
+    fleeting = [Unit(one.label, one.files, one.made_from, lambda one=one: one.make() and False) for one in units]
+    make_block(manifest, fleeting[:1] + units[1:])
+    assert made_by(manifest) == LABELS[:1]
+
+
+def test_a_job_waits_for_another_one_at_the_same_block(manifest: Path) -> None:
+    made: list[str] = []
+    with RunLock(manifest.parent, manifest.stem):
+        waiting = threading.Thread(target=lambda: made.extend(made_by(manifest)), daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        assert not made
+    waiting.join(10)
+    assert made == LABELS
 
 
 def test_a_block_made_again_has_the_same_bytes(manifest: Path) -> None:
@@ -116,14 +159,15 @@ def test_shards_made_from_something_else_are_made_again(manifest: Path) -> None:
 def test_a_job_that_fails_leaves_no_manifest_and_its_finished_shards(manifest: Path) -> None:
     made: list[str] = []
 
-    def fail() -> None:
+    def fail() -> bool:
         raise IntegrityError("broken")
 
     first, second = (unit(manifest, label, made) for label in LABELS)
     with pytest.raises(IntegrityError, match="broken"):
-        make_block(manifest, [first, Unit(second.label, second.files, second.made_from, fail)])
+        make_block(manifest, [Unit(first.label, first.files, first.made_from, fail), second])
+    assert made == LABELS[1:], "one bad shard keeps no other from being made"
     assert not manifest.exists()
-    assert made_by(manifest) == LABELS[1:]
+    assert made_by(manifest) == LABELS[:1]
 
 
 @pytest.mark.parametrize("name", ["tfrecord_0002-0002.tfrecord", "csv_0002-0002.csv"])

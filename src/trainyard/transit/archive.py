@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainyard.transit.headers import Mission, WrongKindError, read_info
 from trainyard.transit.reasons import Reason
@@ -18,9 +19,9 @@ _SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 _MIN_CADENCE_DAYS = 100 / 86400
 """Shorter cadences are the 20-second and 1-minute products; the line is built for 2 minutes and longer."""
 _CACHE_VERSION = 2
+"""To be raised with every change of what is read from headers."""
 _SAVE_EVERY = 20_000
 """Headers between two savings; reading them from a network file system takes a minute or more."""
-"""To be raised with every change of what is read from headers."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class ArchiveIndex:
     rejected: tuple[tuple[str, Reason, str], ...]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file as the folder listing shows it; `changed_ns` is the time of its last change, -1 if it has no status.
 
     The change time (ctime) also moves with permissions, so that a file made readable is looked at again.
@@ -93,18 +93,27 @@ def index_files(found: Sequence[Found], *, quarantine: Sequence[str], cache: Pat
 
     known = _load_cache(cache)
     entries: dict[str, list[Any]] = {}
+    reused = read = 0
     for item in progress(found, total=len(found), what="archive headers"):
-        stamp = [item.size, item.changed_ns]
-        cached = known.get(item.path)
-        entries[item.path] = cached if cached is not None and cached[:2] == stamp else [*stamp, _examine(item)]
-        if cache is not None and len(entries) % _SAVE_EVERY == 0:
-            _save_cache(cache, {**known, **entries}, known)
-    if cache is not None:
-        _save_cache(cache, entries, known)
+        path, size, changed_ns = item
+        cached = known.get(path)
+        if cached is not None and cached[:2] == [size, changed_ns]:
+            entries[path] = cached
+            reused += 1
+            continue
+        outcome = _examine(item)
+        entries[path] = [size, changed_ns, outcome]
+        if "reason" not in outcome:
+            read += 1
+            if cache is not None and read % _SAVE_EVERY == 0:
+                _save_cache(cache, {**known, **entries})
+    if cache is not None and (read or reused < len(known)):
+        _save_cache(cache, entries)
     records: list[FileRecord] = []
     rejected: list[tuple[str, Reason, str]] = []
+    unwanted = set(quarantine)
     for path, (_, _, outcome) in entries.items():
-        if Path(path).name in quarantine:
+        if unwanted and Path(path).name in unwanted:
             rejected.append((path, Reason.QUARANTINED, "named in transit.inputs.quarantine"))
         elif "reason" in outcome:
             rejected.append((path, Reason(outcome["reason"]), outcome["detail"]))
@@ -132,12 +141,11 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
             raise InputError(f"{here}: this archive folder cannot be listed: {error.strerror}") from error
 
 
-def _save_cache(cache: Path, entries: dict[str, list[Any]], known: dict[str, list[Any]]) -> None:
-    """Keep what was read, where it is news."""
+def _save_cache(cache: Path, entries: dict[str, list[Any]]) -> None:
+    """Keep what could be read."""
     read = {path: entry for path, entry in entries.items() if "reason" not in entry[2]}
-    if _stamps(read) != _stamps(known):
-        # json writes and reads NaN, which is how a header without magnitude comes out.
-        write_text(cache, json.dumps({"version": _CACHE_VERSION, "files": read}))
+    # json writes and reads NaN, which is how a header without magnitude comes out.
+    write_text(cache, json.dumps({"version": _CACHE_VERSION, "files": read}))
 
 
 def _load_cache(cache: Path | None) -> dict[str, list[Any]]:
@@ -148,10 +156,6 @@ def _load_cache(cache: Path | None) -> dict[str, list[Any]]:
         return dict(content["files"]) if content["version"] == _CACHE_VERSION else {}
     except (InputError, KeyError, TypeError):
         return {}  # a cache that cannot be read only costs time
-
-
-def _stamps(entries: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    return {path: entry[:2] for path, entry in entries.items()}
 
 
 def _examine(item: Found) -> dict[str, Any]:
@@ -182,7 +186,7 @@ def _examine(item: Found) -> dict[str, Any]:
         cadence_days=info.cadence_days,
         time_reference=info.time_reference,
     )
-    return asdict(record)
+    return dict(vars(record))
 
 
 def _one_per_sector(records: Sequence[FileRecord]) -> tuple[tuple[FileRecord, ...], list[tuple[str, Reason, str]]]:
@@ -190,17 +194,20 @@ def _one_per_sector(records: Sequence[FileRecord]) -> tuple[tuple[FileRecord, ..
 
     Numbers of TIC, KIC and EPIC are different stars, so missions are kept apart.
     """
-    rejected = [
-        (record.path, Reason.OTHER_CADENCE, f"cadence of {record.cadence_days * 86400:.1f} s")
-        for record in records
-        if record.cadence_days < _MIN_CADENCE_DAYS
-    ]
-    best: dict[tuple[str, str, int, int], FileRecord] = {}
-    usable = [record for record in records if record.cadence_days >= _MIN_CADENCE_DAYS]
-    for record in sorted(usable, key=lambda r: (round(r.cadence_days, 6), -r.bytes, r.path)):
-        key = (record.kind, record.mission, record.target_id, record.sector)
-        if key in best:
-            rejected.append((record.path, Reason.DUPLICATE_FILE, f"{best[key].path} is used for this star and sector"))
+    rejected: list[tuple[str, Reason, str]] = []
+    rivals: dict[tuple[str, str, int, int], list[FileRecord]] = defaultdict(list)
+    for record in records:
+        if record.cadence_days < _MIN_CADENCE_DAYS:
+            cadence = f"cadence of {record.cadence_days * 86400:.1f} s"
+            rejected.append((record.path, Reason.OTHER_CADENCE, cadence))
         else:
-            best[key] = record
-    return tuple(best[key] for key in sorted(best)), rejected
+            rivals[record.kind, record.mission, record.target_id, record.sector].append(record)
+    best: list[FileRecord] = []
+    for key in sorted(rivals):
+        group = rivals[key]
+        if len(group) > 1:
+            group.sort(key=lambda record: (round(record.cadence_days, 6), -record.bytes, record.path))
+        best.append(group[0])
+        detail = f"{group[0].path} is used for this star and sector"
+        rejected += [(other.path, Reason.DUPLICATE_FILE, detail) for other in group[1:]]
+    return tuple(best), rejected

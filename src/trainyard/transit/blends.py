@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def blend_groups(
         settings: Tolerances of the ephemeris match.
     """
     groups = {target: target for target in tces}
-    placed = sorted(target for target in tces if target in positions and np.isfinite(positions[target]).all())
+    placed = sorted(target for target in tces if target in positions and all(map(isfinite, positions[target])))
     if radius_arcsec <= 0 or len(placed) < 2:
         return groups
 

@@ -6,12 +6,14 @@ works them out again only when the table, the archive, the settings or the plann
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainyard.transit.archive import ArchiveIndex, FileRecord, Found, index_files, list_files
+from trainyard.transit.archive import ArchiveIndex, Found, index_files, list_files
 from trainyard.transit.members import is_kept, keep_plan, kept_plan
 from trainyard.transit.plan import Catalogue, Plan, make_plan
 from trainyard.transit.settings import InputSettings, TransitSettings
@@ -37,6 +39,19 @@ class PlanSummary:
     """Bytes of input files of each shard."""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let no garbage be collected: a plan is millions of objects, looked through again and again and never garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_uncollected()
 def load_plan(settings: TransitSettings, demo_folder: Path, *, cache: Path | None, digest: str | None = None) -> Plan:
     """Plan the configured catalogue.
 
@@ -58,6 +73,7 @@ def load_plan(settings: TransitSettings, demo_folder: Path, *, cache: Path | Non
     return plan
 
 
+@_uncollected()
 def plan_summary(
     settings: TransitSettings, demo_folder: Path, *, cache: Path, code: str, trust_cache: bool = False
 ) -> PlanSummary:
@@ -85,7 +101,7 @@ def plan_summary(
     if known is not None and inputs.source == "demo":
         return known[1]
     found = () if inputs.source == "demo" else _listing(inputs)
-    state = f"{keyed_hash(*(repr(entry) for entry in (*_table_state(inputs), *found))):016x}"
+    state = f"{keyed_hash(repr(_table_state(inputs)), repr(found)):016x}"
     if known is not None and known[0] == state:
         return known[1]
     catalogue = (
@@ -98,9 +114,9 @@ def plan_summary(
 
 def _summarize(plan: Plan, members: Path) -> PlanSummary:
     """What the Snakefile needs to know of a plan; what its jobs need is kept in `members`."""
-    shards, splits = keep_plan(plan, members)
+    kept = keep_plan(plan, members)
     files = [[file.bytes for planned in shard for file in planned.star.files] for shard in plan.shards]
-    return PlanSummary(plan.digest, shards, splits, tuple(map(len, plan.shards)), tuple(map(sum, files)))
+    return PlanSummary(kept.plan, kept.shards, kept.splits, tuple(map(len, plan.shards)), tuple(map(sum, files)))
 
 
 def demo_catalogue(settings: TransitSettings, folder: Path) -> Catalogue:
@@ -113,7 +129,7 @@ def demo_catalogue(settings: TransitSettings, folder: Path) -> Catalogue:
     names = sorted({name for row in demo.rows for name in row})
     columns = {name: ["" if row.get(name) is None else str(row.get(name)) for row in demo.rows] for name in names}
     raw = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    files = [FileRecord(**{**asdict(file), "path": str(folder / file.path)}) for file in demo.files]
+    files = [replace(file, path=str(folder / file.path)) for file in demo.files]
     table = normalise(raw, settings.inputs, settings.plan, source="the demo's TCE table")
     ordered = sorted(files, key=lambda file: (file.kind, file.target_id, file.sector))
     return Catalogue(table, ArchiveIndex(tuple(ordered), ()))

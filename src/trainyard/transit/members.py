@@ -1,5 +1,9 @@
 """What a shard's jobs need of the plan, kept under its digest where the Snakefile is read.
 
+A file per shard would be thousands of files, which take minutes to make on a network file system. So shards lie in
+packs, one line each: digest and JSON. A pack is named by its content and never changes; the index tells which digest is
+in which pack. Packs of earlier plans stay, because their jobs may still be waiting.
+
 Members go to jobs beside Snakemake, not as an output of the plan's rule: with that, every shard would rerun whenever
 the plan's file is written, and `ancient()` on a file that a pending rule makes hides the shard's own reasons to rerun
 (Snakemake 9.27). The digest is in the rule's `params`, and is checked when the members are read.
@@ -10,15 +14,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from trainyard.transit.archive import FileRecord
 from trainyard.transit.tces import Tce
-from trainyard.yard.errors import InputError, IntegrityError
-from trainyard.yard.files import read_json
+from trainyard.yard.errors import IntegrityError
+from trainyard.yard.files import faults_named
 
 if TYPE_CHECKING:
     # Not at run time: how stars are assigned is no part of the code that builds a shard.
@@ -26,7 +31,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PLAN = "plan"
+_INDEX = "index.json"
+_STARS_PER_PACK = 1000
+"""A job reads a whole pack, about 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,23 @@ class Star:
     files: tuple[FileRecord, ...]
 
     @property
-    def digest(self) -> str:
-        """Fingerprint of everything that shapes the examples of this star; paths and file times are not in it."""
+    def content(self) -> str:
+        """Everything that shapes the examples of this star, as JSON; paths and file times are not in it."""
         files = [(file.kind, file.sector, file.bytes, file.content) for file in self.files]
-        tces = [{**vars(tce), "scalars": dict(tce.scalars)} for tce in self.tces]
-        return digest_of([self.target_id, tces, files])
+        return _encode([self.target_id, [vars(tce) for tce in self.tces], files])
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the content."""
+        return _digest(self.content)
+
+
+class Kept(NamedTuple):
+    """Digests of a plan that is kept: of the whole, and one per shard of its members and of their splits."""
+
+    plan: str
+    shards: tuple[str, ...]
+    splits: tuple[str, ...]
 
 
 def members_digest(stars: Sequence[Star]) -> str:
@@ -55,24 +74,37 @@ def assignment_digest(assignment: Mapping[int, str]) -> str:
     return digest_of(sorted(assignment.items()))
 
 
+_encode = json.JSONEncoder(sort_keys=True, check_circular=False).encode
+"""JSON; `json.dumps` would make an encoder for each of many thousand stars."""
+
+
 def digest_of(content: object) -> str:
     """16 hex digits that stand for plain values."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return _digest(_encode(content))
 
 
-def keep_plan(plan: Plan, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Keep members and splits of every shard; returns their digests, one per shard each."""
+def _digest(text: str) -> str:
+    return _digest_of_bytes(text.encode())
+
+
+def _digest_of_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def keep_plan(plan: Plan, folder: Path) -> Kept:
+    """Keep members and splits of every shard, as those of the last plan."""
     folder.mkdir(parents=True, exist_ok=True)
-    shards: list[str] = []
-    splits: list[str] = []
-    for shard in range(plan.num_shards):
-        stars, assignment = plan.members(shard), plan.assignment(shard)
-        shards.append(members_digest(stars))
-        splits.append(assignment_digest(assignment))
-        _put(folder / f"{shards[-1]}.json", [asdict(star) for star in stars])
-        _put(folder / f"{splits[-1]}.json", sorted(assignment.items()))
-    _put(folder / _PLAN, plan.digest)
-    return tuple(shards), tuple(splits)
+    size = max(1, _STARS_PER_PACK * plan.num_shards // max(1, len(plan.stars)))
+    stars: dict[int, str] = {}
+    members = list(_put_packs(_members(plan, stars), size, folder))
+    splits = list(_put_packs(_splits(plan), size, folder))
+    digest = plan.digest_with(stars)
+    packs = dict([*members, *splits])
+    _, earlier = _index(folder)
+    others = {name: digests for name, digests in earlier.items() if name not in packs}
+    _put(folder / _INDEX, json.dumps({"plan": digest, "packs": packs | others}).encode())
+    shards, assignments = (tuple(chain(*(found for _, found in kept))) for kept in (members, splits))
+    return Kept(digest, shards, assignments)
 
 
 def kept_plan(folder: Path) -> str | None:
@@ -80,15 +112,14 @@ def kept_plan(folder: Path) -> str | None:
 
     Members of equal digest are equal but for the places of their files, which are those of this plan.
     """
-    try:
-        return str(json.loads((folder / _PLAN).read_text()))
-    except (OSError, ValueError):
-        return None
+    return _index(folder)[0]
 
 
 def is_kept(folder: Path, digests: Sequence[str]) -> bool:
     """Whether all digests are there."""
-    return folder.is_dir() and {f"{digest}.json" for digest in digests} <= {path.name for path in folder.iterdir()}
+    pack_of = _pack_of(folder)
+    there = {path.name for path in folder.iterdir()} if pack_of else set()
+    return all(pack_of.get(digest) in there for digest in digests)
 
 
 def read_members(folder: Path, digest: str) -> tuple[Star, ...]:
@@ -97,7 +128,7 @@ def read_members(folder: Path, digest: str) -> tuple[Star, ...]:
     Raises:
         IntegrityError: They are not kept, or not what the digest says.
     """
-    stars = tuple(_star(entry) for entry in _get(folder, digest))
+    stars = tuple(_star(*entry) for entry in _get(folder, digest))
     return _checked(stars, members_digest(stars), digest, folder)
 
 
@@ -111,20 +142,67 @@ def read_assignment(folder: Path, digest: str) -> dict[int, str]:
     return _checked(assignment, assignment_digest(assignment), digest, folder)
 
 
-def _put(path: Path, content: object) -> None:
-    """Write without syncing, which takes minutes for thousands of shards; the digest shows what a crash has cut."""
-    text = json.dumps(content)
-    if path.is_file() and path.read_text() == text:
+def _members(plan: Plan, digests: dict[int, str]) -> Iterator[tuple[str, str]]:
+    """Digest and JSON of the members of every shard; puts the digests of the stars into `digests` on the way."""
+    for shard in range(plan.num_shards):
+        stars = plan.members(shard)
+        contents = [star.content for star in stars]
+        found = {star.target_id: _digest(content) for star, content in zip(stars, contents, strict=True)}
+        digests |= found
+        files = (_encode([list(vars(file).values()) for file in star.files]) for star in stars)
+        entries = (f"[{content}, {records}]" for content, records in zip(contents, files, strict=True))
+        yield digest_of([found[target] for target in sorted(found)]), f"[{', '.join(entries)}]"
+
+
+def _splits(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Digest and JSON of the splits of every shard."""
+    for shard in range(plan.num_shards):
+        content = _encode(sorted(plan.assignment(shard).items()))
+        yield _digest(content), content
+
+
+def _put_packs(shards: Iterable[tuple[str, str]], size: int, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Write packs of `size` shards each; yields their names, and the digests in them."""
+    remaining = iter(shards)
+    while pack := list(islice(remaining, size)):
+        data = "".join(f"{digest} {content}\n" for digest, content in pack).encode()
+        name = f"{_digest_of_bytes(data)}.jsonl"
+        _put(folder / name, data)
+        yield name, [digest for digest, _ in pack]
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write without syncing, which takes long for hundreds of packs; the digests show what a crash has cut."""
+    if path.is_file() and path.read_bytes() == data:
         return
     part = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.part")
-    part.write_text(text)
+    part.write_bytes(data)
     part.replace(path)
 
 
-def _get(folder: Path, digest: str) -> Any:
+def _index(folder: Path) -> tuple[str | None, dict[str, list[str]]]:
+    """Digest of the plan that was kept last, and the digests in each pack, those of this plan first."""
     try:
-        return read_json(folder / f"{digest}.json")
-    except InputError as error:
+        content = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return str(content["plan"]), dict(content["packs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, {}
+
+
+def _pack_of(folder: Path) -> dict[str, str]:
+    """Pack of every digest; of several packs that have it, the last plan's, which knows where the files are now."""
+    _, packs = _index(folder)
+    return {digest: pack for pack in reversed(packs) for digest in packs[pack]}
+
+
+def _get(folder: Path, digest: str) -> Any:
+    pack = _pack_of(folder).get(digest)
+    if pack is None:
+        raise IntegrityError(_lost(folder, digest))
+    try:
+        with faults_named(folder / pack), (folder / pack).open(encoding="utf-8") as shards:
+            return json.loads(next(line for line in shards if line.startswith(digest)).removeprefix(digest))
+    except (FileNotFoundError, StopIteration, ValueError) as error:
         raise IntegrityError(_lost(folder, digest)) from error
 
 
@@ -136,13 +214,12 @@ def _checked(value: T, found: str, wanted: str, folder: Path) -> T:
 
 def _lost(folder: Path, digest: str) -> str:
     return (
-        f"{folder / digest}.json: the planned members of this shard are lost; delete {folder} and run snakemake again"
+        f"{folder}: the planned members of this shard are lost (digest {digest}); delete the folder and run snakemake"
+        " again"
     )
 
 
-def _star(entry: dict[str, Any]) -> Star:
-    tces = (
-        Tce(**{**tce, "sectors": None if tce["sectors"] is None else tuple(tce["sectors"])}) for tce in entry["tces"]
-    )
-    files = (FileRecord(**file) for file in entry["files"])
-    return Star(entry["target_id"], tuple(tces), tuple(files))
+def _star(content: list[Any], files: list[list[Any]]) -> Star:
+    target, tces, _ = content
+    rows = (Tce(**tce | {"sectors": None if tce["sectors"] is None else tuple(tce["sectors"])}) for tce in tces)
+    return Star(target, tuple(rows), tuple(FileRecord(*values) for values in files))

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 
@@ -81,8 +82,12 @@ class Plan:
     @property
     def digest(self) -> str:
         """Digest of the whole plan, locations of files included."""
+        return self.digest_with({planned.target_id: planned.star.digest for planned in self.stars})
+
+    def digest_with(self, stars: Mapping[int, str]) -> str:
+        """Digest of the whole plan, for those who have the digests of its stars already."""
         places = [
-            (p.star.digest, p.split, p.group, p.stratum, [file.path for file in p.star.files]) for p in self.stars
+            (stars[p.target_id], p.split, p.group, p.stratum, [file.path for file in p.star.files]) for p in self.stars
         ]
         return digest_of([self.num_shards, places, self.ledger.to_dict()])
 
@@ -154,13 +159,17 @@ def _tces_to_build(table: TceTable, plan: PlanSettings, ledger: Ledger) -> dict[
     chosen = {star: tces for star, tces in kept.items() if _has_wanted(tces, plan)}
     chosen |= {star: [] for star in table.quiet if plan.quiet_stars}
     chosen = {star: tces for star, tces in chosen.items() if not plan.targets or star in plan.targets}
-    rows = [(tce.target_id, tce.uid, tce.disposition) for tces in kept.values() for tce in tces]
-    rows += [(star, str(star), QUIET) for star in table.listed]
-    for star, item, disposition in rows:
+    for star, tces in kept.items():
         if star in chosen:
-            ledger.keep("table_row", item)
+            ledger.keep("table_row", star, n=len(tces))
         else:
-            ledger.reject("table_row", item, Reason.TARGET_NOT_SELECTED, disposition)
+            for tce in tces:
+                ledger.reject("table_row", tce.uid, Reason.TARGET_NOT_SELECTED, tce.disposition)
+    for star in table.listed:
+        if star in chosen:
+            ledger.keep("table_row", star)
+        else:
+            ledger.reject("table_row", star, Reason.TARGET_NOT_SELECTED, QUIET)
     if not chosen:
         raise InputError(
             f"no star is left to build: none of the {table.rows} rows of the TCE table has a disposition of"
@@ -260,5 +269,10 @@ def _stratum(tces: Sequence[Tce]) -> str:
 
 def _position(tces: Sequence[Tce], files: Sequence[FileRecord]) -> tuple[float, float]:
     """Right ascension and declination of a star, degrees: the table's, else a file's, else NaN."""
-    places = [(tce.scalars["ra"], tce.scalars["dec"]) for tce in tces] + [(file.ra, file.dec) for file in files]
-    return next((place for place in places if np.isfinite(place).all()), (float("nan"), float("nan")))
+    for tce in tces:
+        if isfinite(tce.scalars["ra"]) and isfinite(tce.scalars["dec"]):
+            return tce.scalars["ra"], tce.scalars["dec"]
+    for file in files:
+        if isfinite(file.ra) and isfinite(file.dec):
+            return file.ra, file.dec
+    return float("nan"), float("nan")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -16,14 +15,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
 
 from trainyard.transit.headers import REFERENCE_DAYS
 from trainyard.transit.reasons import Reason
+from trainyard.transit.runs import Run, parse_runs
 from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, STRING_SCALARS
 from trainyard.transit.settings import InputSettings, PlanSettings
 from trainyard.yard.errors import ConfigError, InputError
 
 _log = logging.getLogger(__name__)
+Floats = NDArray[np.float64]
 
 DISPOSITIONS = ("EB", "KP", "CP", "PC", "APC", "NEB", "NPC", "NTP", "FP", "BD", "UNK")
 """Known dispositions, strongest first: the order in which a star or an event takes its name."""
@@ -56,6 +58,9 @@ _ALIASES: Mapping[str, Sequence[str]] = {
     "tce_num_transits": ("koi_num_transits",),
     "numberOfPlanets": ("koi_count",),
 }
+_NUMBERS = dict.fromkeys(FLOAT_SCALARS, float("nan")) | dict.fromkeys(INT_SCALARS, -1)
+_MISSING: dict[str, Any] = dict(sorted((_NUMBERS | dict.fromkeys(STRING_SCALARS, "")).items()))
+"""Scalars of a row that has none; by name, as they are written."""
 _DISPOSITION_ALIASES = {
     "CONFIRMED": "CP",
     "CANDIDATE": "PC",
@@ -160,35 +165,34 @@ def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, sourc
     columns = _find_columns(raw.column_names, inputs.columns, source)
     text = {name: raw[column].combine_chunks() for name, column in columns.items()}
     number = {name: _floats(text[name]) for name in (*_numeric_names(), *_EXTRA_FLOATS) if name in text}
-    strings = {
+    words = {
         name: [value.strip() if value else "" for value in text[name].to_pylist()]
         for name in (*STRING_SCALARS, *_EXTRA_STRINGS)
         if name in text
     }
     _refuse_days(number["tce_duration"], plan, source)
     _refuse_julian_dates(number["tce_time0bk"], source)
+    words["disposition"], unknown = _dispositions(words["disposition"], inputs.disposition_map)
+    blank = [""] * raw.num_rows
+    uids = words.get("tce_uid", blank)
+    runs = parse_runs(words.get("sector_run", blank), words.get("sectors_observed", blank))
+    faults = _faults(number, words["disposition"], runs, plan)
 
     tces: list[Tce] = []
     listed: list[int] = []
     rejected: list[tuple[str, Reason, str]] = []
     unmasked: list[Tce] = []
-    unknown: Counter[str] = Counter()
-    for i in range(raw.num_rows):
-        values = {name: float(column[i]) for name, column in number.items()}
-        words = {name: column[i] for name, column in strings.items()}
-        disposition = _disposition(words["disposition"], inputs.disposition_map, unknown)
-        item = words.get("tce_uid") or f"{source}: row {i + 2}"
-        fault = _fault(values, words, disposition, plan)
-        if fault is not None:
-            rejected.append((item, *fault))
-            if fault[0] is not Reason.MISSING_TARGET and disposition != QUIET and np.isfinite(values["tce_time0bk"]):
-                unmasked.append(_unmasked(values, {**words, "disposition": disposition}, fault[0]))
-        elif disposition == QUIET:
-            listed.append(int(values["target_id"]))
+    for i, tce in enumerate(_tces(number, words, uids, runs)):
+        if i in faults:
+            reason, detail = faults[i]
+            rejected.append((uids[i] or f"{source}: row {i + 2}", reason, detail))
+            if reason is not Reason.MISSING_TARGET and tce.disposition != QUIET and np.isfinite(tce.epoch):
+                unmasked.append(replace(tce, duration_hours=float("nan")))
+        elif tce.disposition == QUIET:
+            listed.append(tce.target_id)
         else:
-            tces.append(_tce(values, {**words, "disposition": disposition}))
-    given = frozenset(strings.get("tce_uid", ()))
-    unique, doubles = _unique(tces, given, source)
+            tces.append(tce)
+    unique, doubles = _unique(tces, frozenset(uids), source)
     rejected += [(tce.uid, Reason.DUPLICATE_ROW, "the same row again") for tce in doubles]
     return TceTable(
         tces=tuple(sorted(unique, key=lambda tce: (tce.target_id, tce.uid))),
@@ -196,32 +200,8 @@ def normalise(raw: pa.Table, inputs: InputSettings, plan: PlanSettings, *, sourc
         rows=raw.num_rows,
         rejected=tuple(rejected),
         unmasked=tuple(sorted(unmasked, key=lambda tce: (tce.target_id, tce.uid, tce.epoch))),
-        unknown_dispositions=dict(sorted(unknown.items())),
+        unknown_dispositions=unknown,
     )
-
-
-def parse_sectors(run: str, observed: str = "") -> tuple[int, ...] | None:
-    """Sectors of a run: "7", an inclusive span "14-19", or a list "11 38", "1_3_6"; None for an empty text.
-
-    `observed`, where given, names the sectors of the span that were really observed and wins.
-
-    Raises:
-        ValueError: A word is neither a sector nor a span.
-    """
-    sectors: set[int] = set()
-    for word in re.split(r"[\s,;_]+", (observed or run).strip()):
-        if not word:
-            continue
-        match = _SPAN.fullmatch(word)
-        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if low > high:
-            raise ValueError(f"{word!r} is not a sector or a span of sectors such as 7 or 14-19")
-        sectors.update(range(low, high + 1))
-    return tuple(sorted(sectors)) or None
-
-
-_SPAN = re.compile(r"[SQC]?0*(\d{1,3})(?:\.0*)?(?:-[SQC]?0*(\d{1,3})(?:\.0*)?)?", re.ASCII | re.IGNORECASE)
-"""A sector, quarter or campaign, or a span; `7.0` is how a column with gaps comes out of pandas."""
 
 
 def _comment_lines(path: Path) -> int:
@@ -269,7 +249,7 @@ def _find_columns(names: Sequence[str], mapping: Mapping[str, str], source: str)
     return found
 
 
-def _floats(column: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _floats(column: pa.Array) -> Floats:
     """Numbers of a text column; NaN where the text is no number."""
     stripped = pc.utf8_trim_whitespace(column)
     is_number = pc.match_substring_regex(stripped, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
@@ -277,7 +257,13 @@ def _floats(column: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.asarray(pc.fill_null(numbers, float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _refuse_days(durations: np.ndarray[Any, np.dtype[np.float64]], plan: PlanSettings, source: str) -> None:
+def _whole(column: Floats, *, missing: int) -> list[int]:
+    """Whole numbers of a column."""
+    whole: list[int] = np.where(np.abs(column) < _EXACT, column, missing).astype(np.int64).tolist()
+    return whole
+
+
+def _refuse_days(durations: Floats, plan: PlanSettings, source: str) -> None:
     finite = durations[np.isfinite(durations) & (durations > 0)]
     if len(finite) and np.median(finite) < plan.min_duration_hours:
         raise InputError(
@@ -286,7 +272,7 @@ def _refuse_days(durations: np.ndarray[Any, np.dtype[np.float64]], plan: PlanSet
         )
 
 
-def _refuse_julian_dates(epochs: np.ndarray[Any, np.dtype[np.float64]], source: str) -> None:
+def _refuse_julian_dates(epochs: Floats, source: str) -> None:
     """Full dates, as the NASA Exoplanet Archive gives them, would be folded to any phase without an error."""
     finite = epochs[np.isfinite(epochs)]
     if len(finite) and np.median(finite) > _JULIAN_DATE:
@@ -297,77 +283,84 @@ def _refuse_julian_dates(epochs: np.ndarray[Any, np.dtype[np.float64]], source: 
         )
 
 
-def _disposition(word: str, mapping: Mapping[str, str], unknown: Counter[str]) -> str:
+def _dispositions(words: Sequence[str], mapping: Mapping[str, str]) -> tuple[list[str], dict[str, int]]:
+    """Known dispositions of all rows, and how often each unknown word stands in the table."""
+    counts = Counter(words)
+    known = {word: _disposition(word, mapping) for word in counts}
+    unknown = {word: n for word, n in sorted(counts.items()) if known[word] is None}
+    return [known[word] or "UNK" for word in words], unknown
+
+
+def _disposition(word: str, mapping: Mapping[str, str]) -> str | None:
     for pattern, value in mapping.items():
         if word == pattern or fnmatch.fnmatchcase(word, pattern):
             return value
     known = _DISPOSITION_ALIASES.get(word.upper(), word.upper())
-    if known in (*DISPOSITIONS, QUIET):
-        return known
-    unknown[word] += 1
-    return "UNK"
+    return known if known in (*DISPOSITIONS, QUIET) else None
 
 
-def _fault(
-    values: Mapping[str, float], words: Mapping[str, str], disposition: str, plan: PlanSettings
-) -> tuple[Reason, str] | None:
-    """Why a row cannot be used, or None."""
-    target = values["target_id"]
-    if not 0 < target < _EXACT or target != int(target):
-        return Reason.MISSING_TARGET, f"target_id is {target}"
-    period, epoch, hours = values["tce_period"], values["tce_time0bk"], values["tce_duration"]
-    try:
-        parse_sectors(words.get("sector_run", ""), words.get("sectors_observed", ""))
-    except ValueError as error:
-        return Reason.BAD_SECTOR_RUN, str(error)
-    if disposition == QUIET:
-        return None
-    if not (np.isfinite(period) and np.isfinite(epoch) and np.isfinite(hours)):
-        return Reason.NAN_EPHEMERIS, f"period {period}, epoch {epoch}, duration {hours}"
-    if not 0 < period < 1e5:
-        return Reason.IMPLAUSIBLE_PERIOD, f"period of {period} d"
-    too_long = hours / 24 > plan.max_duration_period_ratio * period
-    if not plan.min_duration_hours <= hours <= plan.max_duration_hours or too_long:
-        return Reason.IMPLAUSIBLE_DURATION, f"duration of {hours} h at a period of {period} d (hours are expected)"
-    return None
+def _faults(
+    number: Mapping[str, Floats], dispositions: Sequence[str], runs: Sequence[Run], plan: PlanSettings
+) -> dict[int, tuple[Reason, str]]:
+    """Why rows cannot be used, by row; of several reasons the first counts."""
+    target, period, epoch, hours = (number[name] for name in _REQUIRED[:4])
+    is_quiet = np.array([disposition == QUIET for disposition in dispositions], bool)
+    is_usual = (plan.min_duration_hours <= hours) & (hours <= plan.max_duration_hours)
+    is_short = hours / 24 <= plan.max_duration_period_ratio * period
+    good: dict[Reason, NDArray[np.bool_]] = {
+        Reason.MISSING_TARGET: (target > 0) & (target < _EXACT) & (target == np.trunc(target)),
+        Reason.BAD_SECTOR_RUN: np.array([not run.complaint for run in runs], bool),
+        Reason.NAN_EPHEMERIS: is_quiet | np.isfinite(period) & np.isfinite(epoch) & np.isfinite(hours),
+        Reason.IMPLAUSIBLE_PERIOD: is_quiet | (period > 0) & (period < 1e5),
+        Reason.IMPLAUSIBLE_DURATION: is_quiet | is_usual & is_short,
+    }
+    details: dict[Reason, Callable[[int], str]] = {
+        Reason.MISSING_TARGET: lambda i: f"target_id is {target[i]}",
+        Reason.BAD_SECTOR_RUN: lambda i: runs[i].complaint,
+        Reason.NAN_EPHEMERIS: lambda i: f"period {period[i]}, epoch {epoch[i]}, duration {hours[i]}",
+        Reason.IMPLAUSIBLE_PERIOD: lambda i: f"period of {period[i]} d",
+        Reason.IMPLAUSIBLE_DURATION: lambda i: (
+            f"duration of {hours[i]} h at a period of {period[i]} d (hours are expected)"
+        ),
+    }
+    faults: dict[int, tuple[Reason, str]] = {}
+    for reason, is_good in good.items():
+        for i in np.flatnonzero(~is_good).tolist():
+            if i not in faults:
+                faults[i] = reason, details[reason](i)
+    return faults
 
 
-def _tce(values: Mapping[str, float], words: Mapping[str, str]) -> Tce:
-    target = int(values["target_id"])
-    run = words.get("sector_run", "").removeprefix("S")
-    planet = values.get("tce_plnt_num", float("nan"))
-    number = int(planet) if abs(planet) < _EXACT else 1
-    # "_" would end the TCE id within an example's id, and "-" means a span.
-    run_in_uid = "+".join(re.split(r"[\s,;_]+", run))
-    scalars: dict[str, Any] = {name: values.get(name, float("nan")) for name in FLOAT_SCALARS}
-    for name in INT_SCALARS:
-        value = values.get(name, float("nan"))
-        scalars[name] = int(value) if abs(value) < _EXACT else -1
-    scalars |= {name: words.get(name, "") for name in STRING_SCALARS}
-    return Tce(
-        uid=words.get("tce_uid") or f"{target}-{number}-S{run_in_uid}",
-        target_id=target,
-        sector_run=run,
-        sectors=parse_sectors(run, words.get("sectors_observed", "")),
-        disposition=words["disposition"],
-        period=values["tce_period"],
-        epoch=values["tce_time0bk"],
-        duration_hours=values["tce_duration"],
-        period_err=_error(values.get("tce_period_err")),
-        epoch_err=_error(values.get("tce_time0bk_err")),
-        scalars=scalars,
+def _tces(
+    number: Mapping[str, Floats], words: Mapping[str, Sequence[str]], uids: Sequence[str], runs: Sequence[Run]
+) -> Iterator[Tce]:
+    """A TCE of every row, also of those that cannot be used."""
+    whole = {name: _whole(number[name], missing=-1) for name in INT_SCALARS if name in number}
+    given: dict[str, Sequence[Any]] = {name: number[name].tolist() for name in FLOAT_SCALARS if name in number}
+    given |= whole | {name: words[name] for name in STRING_SCALARS if name in words}
+    unknown = np.full(len(runs), np.nan)
+    planets = _whole(number.get("tce_plnt_num", unknown), missing=1)
+    named = zip(uids, whole["target_id"], planets, runs, strict=True)
+    return map(
+        Tce,
+        (uid or f"{target}-{planet}-S{run.in_uid}" for uid, target, planet, run in named),
+        whole["target_id"],
+        (run.name for run in runs),
+        (run.sectors for run in runs),
+        words["disposition"],
+        given["tce_period"],
+        given["tce_time0bk"],
+        given["tce_duration"],
+        _errors(number.get("tce_period_err", unknown)),
+        _errors(number.get("tce_time0bk_err", unknown)),
+        (_MISSING | dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)),
     )
 
 
-def _unmasked(values: Mapping[str, float], words: Mapping[str, str], fault: Reason) -> Tce:
-    """A rejected row that tells of a dip."""
-    run = {"sector_run": "", "sectors_observed": ""} if fault is Reason.BAD_SECTOR_RUN else {}
-    return replace(_tce(values, {**words, **run}), duration_hours=float("nan"))
-
-
-def _error(value: float | None) -> float:
-    """Uncertainty of a fit; the archive's sentinel for a failed fit is -1."""
-    return value if value is not None and np.isfinite(value) and value >= 0 else float("nan")
+def _errors(column: Floats) -> list[float]:
+    """Uncertainties of a fit; the archive's sentinel for a failed fit is -1."""
+    errors: list[float] = np.where(np.isfinite(column) & (column >= 0), column, np.nan).tolist()
+    return errors
 
 
 def _unique(tces: Sequence[Tce], given: frozenset[str], source: str) -> tuple[list[Tce], list[Tce]]:
@@ -379,19 +372,19 @@ def _unique(tces: Sequence[Tce], given: frozenset[str], source: str) -> tuple[li
     Raises:
         InputError: An id given by the table stands for two different rows.
     """
-    groups: dict[str, dict[str, Tce]] = {}
+    rows_of = Counter(tce.uid for tce in tces)
+    unique = [tce for tce in tces if rows_of[tce.uid] == 1]
+    groups: dict[str, dict[str, Tce]] = defaultdict(dict)
     doubles: list[Tce] = []
-    for tce in tces:
-        group = groups.setdefault(tce.uid, {})
+    for tce in (tce for tce in tces if rows_of[tce.uid] > 1):
         # repr compares NaN as equal, which == does not
-        if repr(tce) in group:
+        if repr(tce) in groups[tce.uid]:
             doubles.append(tce)
-        group[repr(tce)] = tce
-    unique: list[Tce] = []
+        groups[tce.uid][repr(tce)] = tce
     for uid, group in groups.items():
         rows = sorted(group.values(), key=lambda tce: (tce.period, tce.epoch, tce.duration_hours))
         if len(rows) > 1 and uid in given:
             both = " and ".join(f"(target {row.target_id}, period {row.period}, epoch {row.epoch})" for row in rows[:2])
             raise InputError(f"{source}: the TCE id {uid} stands for two different rows: {both}. Make the ids unique.")
-        unique += [replace(row, uid=f"{uid}.{k}" if k > 1 else uid) for k, row in enumerate(rows, start=1)]
+        unique += [rows[0], *(replace(row, uid=f"{uid}.{k}") for k, row in enumerate(rows[1:], start=2))]
     return unique, doubles

@@ -38,7 +38,7 @@ def make_tce(
         duration_hours=hours,
         period_err=period_err,
         epoch_err=epoch_err,
-        scalars=scalars | row,
+        scalars=dict(sorted((scalars | row).items())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,39 @@ def test_headers_already_read_come_from_the_cache(tmp_path, forget_headers):
     first = index(tmp_path, cache=cache)
     forget_headers()
     assert index(tmp_path, cache=cache) == first
+
+
+def test_the_cache_is_written_when_there_is_news_and_only_then(tmp_path):
+    cache = tmp_path / "cache.json"
+    first, second = (write_curve(tmp_path / f"{k}.fits", primary=TESS | {"SECTOR": k}) for k in (1, 2))
+    (tmp_path / "text.fits").write_text("can never be read")
+    index(tmp_path, cache=cache)
+    before = cache.stat().st_mtime_ns
+    index(tmp_path, cache=cache)
+    assert cache.stat().st_mtime_ns == before
+    second.unlink()
+    index(tmp_path, cache=cache)
+    assert json.loads(cache.read_text())["files"].keys() == {str(first)}
+
+
+def test_headers_are_saved_on_the_way(tmp_path, monkeypatch):
+    cache = tmp_path / "cache.json"
+    for sector in (1, 2, 3):
+        write_curve(tmp_path / f"{sector}.fits", primary=TESS | {"SECTOR": sector})
+    examine, seen = archive._examine, []
+
+    def interrupted(item):
+        seen.append(item)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return examine(item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "_SAVE_EVERY", 2)
+        patch.setattr(archive, "_examine", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            index(tmp_path, cache=cache)
+    assert len(json.loads(cache.read_text())["files"]) == 2
 
 
 def test_a_file_that_has_changed_is_read_again(tmp_path):

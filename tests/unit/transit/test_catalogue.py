@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,15 @@ def test_a_changed_table_is_read_again(archive):
     assert archive.summary().plan != first.plan
 
 
+def test_planning_leaves_the_collection_of_garbage_as_it_was(archive):
+    archive.summary()
+    assert gc.isenabled()
+    archive.table.unlink()
+    with pytest.raises(InputError):
+        archive.summary(code="other")
+    assert gc.isenabled()
+
+
 def test_changed_planning_code_plans_again(archive, forbid):
     archive.summary()
     forbid("make_plan")
@@ -133,12 +143,12 @@ def test_changed_planning_code_plans_again(archive, forbid):
         archive.summary(code="other")
 
 
-@pytest.mark.parametrize("lose", ["members", "summary"])
-def test_what_is_lost_of_the_cache_is_made_again(archive, lose):
+@pytest.mark.parametrize("lose", [f"{MEMBERS}/*.jsonl", f"{MEMBERS}/index.json", "*.json"])
+@pytest.mark.parametrize("how", ["gone", "emptied"])
+def test_what_is_lost_of_the_cache_is_made_again(archive, lose, how):
     first = archive.summary()
-    lost = archive.cache / MEMBERS if lose == "members" else archive.cache
-    for path in [*lost.glob("*.json")]:
-        path.write_text("{}") if lose == "summary" else path.unlink()
+    for path in [*archive.cache.glob(lose)]:
+        path.unlink() if how == "gone" or path.suffix == ".jsonl" else path.write_text("{}")
     assert archive.summary() == first
     assert is_kept(archive.cache / MEMBERS, [*first.shards, *first.splits])
 

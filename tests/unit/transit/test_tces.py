@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard.transit.reasons import Reason
+from trainyard.transit.runs import parse_sectors
 from trainyard.transit.settings import InputSettings, PlanSettings
-from trainyard.transit.tces import parse_sectors, read_tces
+from trainyard.transit.tces import read_tces
 from trainyard.yard.errors import ConfigError, InputError
 
 GOOD = {
@@ -159,6 +160,24 @@ def test_a_row_that_cannot_be_used_is_rejected_alone(read, values, reason):
     ((item, found, detail),) = table.rejected
     assert (item, found) == (GOOD["uid"], reason)
     assert detail
+
+
+def test_of_several_reasons_the_first_counts_and_rows_keep_their_order(read):
+    faults = [
+        {"target_id": "", "sector_run": "20-14"},
+        {"tce_duration": "2508"},
+        {"sector_run": "20-14", "tce_period": ""},
+        {"tce_period": "", "tce_duration": "2508"},
+    ]
+    table = read(*numbered(5), *(GOOD | {"uid": f"bad {k}"} | values for k, values in enumerate(faults)))
+    assert [(item, reason) for item, reason, _ in table.rejected] == [
+        ("bad 0", Reason.MISSING_TARGET),
+        ("bad 1", Reason.IMPLAUSIBLE_DURATION),
+        ("bad 2", Reason.BAD_SECTOR_RUN),
+        ("bad 3", Reason.NAN_EPHEMERIS),
+    ]
+    assert table.rejected[0][2] == "target_id is nan"
+    assert table.rejected[1][2] == "duration of 2508.0 h at a period of 9.97702 d (hours are expected)"
 
 
 @pytest.mark.parametrize(

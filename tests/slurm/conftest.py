@@ -48,8 +48,14 @@ DEMO: Mapping[str, Any] = {
     "splice": {"demo": {"genes": 12}, "train": {"enabled": False}},
 }
 """The demos, as small as they may be."""
-QUICK = ("--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "5")
-"""What the profile sets for a cluster with a network file system and jobs of minutes."""
+QUICK = (
+    *("--latency-wait", "5"),
+    *("--slurm-init-seconds-before-status-checks", "5"),
+    # Snakemake does not exit before a timer of this time span has run out that its last look for ready jobs has set:
+    # with the profile's 60 jobs a minute every run would end with up to a minute of waiting.
+    *("--max-jobs-per-timespan", "100/1s"),
+)
+"""What the profile sets for a cluster with a network file system, other users and jobs of minutes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

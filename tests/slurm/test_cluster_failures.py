@@ -84,7 +84,7 @@ def digests(workspace: Workspace) -> dict[str, str]:
     return {path: digest for path, digest in workspace.sha256(OUTPUTS).items() if "receipt" not in path}
 
 
-def with_faults(code: Path, faults: Mapping[str, str]) -> None:
+def with_faults(code: Path, faults: Mapping[str, str], *, minutes: int = 2) -> None:
     """Change a copy of the code: parts fail as told, and ask for so little that they fail soon."""
     script = code / "workflow_scripts" / "voxel_encode_part.py"
     text = script.read_text()
@@ -95,7 +95,7 @@ def with_faults(code: Path, faults: Mapping[str, str]) -> None:
     script.write_text(changed.replace(future, future + FAULTS, 1))
     table = code / "src" / "trainyard" / "yard" / "resources.py"
     text = table.read_text()
-    changed = re.sub(r'"voxel_encode_part": Need\(.*\),', '"voxel_encode_part": Need(100, 2),', text)
+    changed = re.sub(r'"voxel_encode_part": Need\(.*\),', f'"voxel_encode_part": Need(100, {minutes}),', text)
     assert changed != text
     table.write_text(changed)
 
@@ -122,7 +122,8 @@ def test_jobs_that_are_cancelled_too_slow_or_too_large_are_tried_again_with_more
     workspace = make_parts(tmp_path / "work")
     cancelled, slow, large = PARTS
     faults = {cancelled: "slow at first", slow: "slow at first", large: "large"}
-    workspace.code = changed_code(lambda folder: with_faults(folder, faults))
+    # The shortest time that SLURM knows; it ends what is over it within half a minute more.
+    workspace.code = changed_code(lambda folder: with_faults(folder, faults, minutes=1))
     run = workspace.start(*on_slurm, *GRIDS)
     first = wait_for_job(run, cancelled)
     run.wait_until((workspace.folder / f"first-{cancelled}").exists)
@@ -140,7 +141,7 @@ def test_jobs_that_are_cancelled_too_slow_or_too_large_are_tried_again_with_more
     for part in PARTS:
         jobs = [facts[number] for number in ids_of(outcome.text, part)]
         assert [job.memory for job in jobs] == ["600M", "1200M"]
-        assert [job.limit for job in jobs] == ["2:00", "4:00"]
+        assert [job.limit for job in jobs] == ["1:00", "2:00"]
     assert digests(workspace) == expected
 
 

@@ -1,12 +1,11 @@
 """What the rules of the splice line are made from: batches, and functions of inputs, parameters and resources."""
 
-import json
 import shlex
 
-from trainyard.splice.catalogue import batches, gene_limits, model_files
+from trainyard.splice.catalogue import batches, gene_limits, member_digests, model_files
 from trainyard.splice.catalogue import placed as splice_placed
 from trainyard.splice.catalogue import refuse_missing as splice_refuse_missing
-from trainyard.splice.naming import batch_label
+from trainyard.splice.plan import batch_range
 from trainyard.splice.settings import ERROR_RANKED
 from trainyard.splice.train.learners import model_file
 from trainyard.yard.contents import contents_digest
@@ -22,9 +21,9 @@ SPLICE_STAGES = [
     "splice_features_batch",
     "splice_assemble",
 ]
-# Formats in which scores can be exported; each has a switch in the settings.
 # Mean length of a gene of the demo.
 NUCLEOTIDES_PER_DEMO_GENE = 3_000
+# Formats in which scores can be exported; each has a switch in the settings.
 SPLICE_FORMATS = ["parquet", "bedgraph", "bigwig"]
 # Settings of the selection that shape the pool and its order; the number of genes only cuts it.
 SPLICE_ORDER = {
@@ -61,24 +60,35 @@ def splice_input(name):
 
 def splice_slice(wildcards, limit):
     """Places of the genes of a batch, as `--begin` and `--end` take them."""
-    batch, size = int(wildcards.batch), SPLICE.selection.batch_size
-    return f"--begin {(batch - 1) * size} --end {min(batch * size, limit)}"
+    size = SPLICE.selection.batch_size
+    places = batch_range(int(wildcards.batch), batch_size=size, places=limit)
+    return f"--begin {places.start} --end {places.stop}"
 
 
-def splice_batch_slice(wildcards):
-    """Ranks of the genes of a batch of the dataset."""
-    return splice_slice(wildcards, SPLICE_GENES)
+def splice_score_slice(wildcards):
+    """Places in the pool of a batch of scores."""
+    return splice_slice(wildcards, SPLICE_SCORED)
 
 
-def splice_score_selection(wildcards):
-    """Which genes of the pool a batch scores, as JSON; their number matters to the batch that it cuts, and no other."""
-    cut = int(wildcards.batch) * SPLICE.selection.batch_size > SPLICE_SCORED
-    limits = {"n_genes": None, "pool": None}
-    if cut:
-        limits["pool" if SPLICE_RANKED else "n_genes"] = SPLICE_SCORED
-    selection = SPLICE.selection.model_copy(update=limits)
-    kept = {"policy", "gene_file", "batch_size", *limits}
-    return selection.model_dump_json(include=kept)
+def splice_listed(wildcards):
+    """Stands for what the genes of a batch of scores depend on in the gene file."""
+    return configured(SPLICE_LISTED, wildcards.batch, "splice.selection")
+
+
+def splice_ranking(wildcards):
+    """The order by errors; any other order is that of the pool, as batches of scores have it."""
+    return [f"{RESULTS}/splice/plan/ranking.parquet"] if SPLICE_RANKED else []
+
+
+def splice_ranking_option(wildcards):
+    """The same, as options: the ranks of a batch of the dataset, and the scores that it may need."""
+    if not SPLICE_RANKED:
+        return ""
+    files = map(shlex.quote, splice_ranking(wildcards))
+    places = splice_slice(wildcards, SPLICE_GENES)
+    return " ".join(
+        ["--ranking", *files, places, f"--score-batches {len(SPLICE_POOL_BATCHES)}"]
+    )
 
 
 def splice_pool_indexes(wildcards):
@@ -111,7 +121,7 @@ def splice_errors_option(wildcards):
 
 
 def splice_size(wildcards, unit):
-    """Nucleotides: of the genes of a batch, or of all that is scored; genes are not known yet, so as many as are usual."""
+    """Nucleotides of the genes of a batch, or of all that is scored: as many as is usual, as no gene is known yet."""
     genes = SPLICE.selection.batch_size
     if "batch" not in wildcards.keys():
         genes = min(SPLICE_SCORED, genes * len(SPLICE_POOL_BATCHES))
@@ -213,11 +223,22 @@ with errors_for_people():
     SPLICE_POOL = SPLICE_ORDER | (
         {"max_failed_genes"} if SPLICE.selection.gene_file else set()
     )
+    # What batches of scores take from the pool. How many genes may fail is the pool's business.
+    SPLICE_TAKEN = SPLICE.selection.model_copy(
+        update={"max_failed_genes": 1.0}
+    ).model_dump_json(include=SPLICE_ORDER - {"pool"} | {"max_failed_genes"})
     SPLICE_GENES, SPLICE_SCORED = gene_limits(
         SPLICE, cache=STATE / "cache", trust_cache=not workflow.is_main_process
     )
     SPLICE_BATCHES = batches(SPLICE_GENES, SPLICE.selection.batch_size)
     SPLICE_POOL_BATCHES = batches(SPLICE_SCORED, SPLICE.selection.batch_size)
+    SPLICE_LISTED = dict(
+        zip(
+            SPLICE_POOL_BATCHES,
+            member_digests(SPLICE.selection, SPLICE_SCORED),
+            strict=True,
+        )
+    )
 
     SHARDS["splice"] = len(SPLICE_POOL_BATCHES)
     SPLICE_MODEL = model_file(SPLICE.train.model)

@@ -23,10 +23,12 @@ rule splice_plot_data:
         mem_mb=memory("splice_plot_data"),
         runtime=minutes("splice_plot_data"),
     params:
+        batches=len(SPLICE_BATCHES),
         code=CODE["splice_plot_data"],
     shell:
         "python -m workflow_scripts.splice_plot_data"
-        " --figure {wildcards.figure} --inputs {input:q} --out {output:q} > {log:q} 2>&1"
+        ' --figure {wildcards.figure} --base "$(dirname "$(dirname {output:q})")" --batches {params.batches}'
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule splice_plot_scores:

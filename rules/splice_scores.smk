@@ -42,6 +42,8 @@ rule splice_pool:
         ledger="<results>/splice/plan/pool_ledger.json",
     log:
         "<logs>/splice_pool.log",
+    # What is wrong with the gene file is told before anything is scored.
+    priority: 1
     localrule: True
     conda:
         "../envs/splice.yaml"
@@ -61,8 +63,7 @@ rule splice_pool:
 rule splice_score_batch:
     """Donor and acceptor probabilities of every base of some genes; what was scored before is not scored again."""
     input:
-        reference="<results>/splice/reference/reference.json",
-        pool="<results>/splice/plan/pool.parquet",
+        "<results>/splice/reference/reference.json",
     output:
         "<results>/splice/scores/index_{batch}.parquet",
     log:
@@ -77,13 +78,16 @@ rule splice_score_batch:
         runtime=minutes("splice_score_batch"),
         gpu=gpus(SPLICE.model.device),
     params:
-        genes=splice_score_selection,
+        selection=SPLICE_TAKEN,
+        genes=splice_score_slice,
+        listed=splice_listed,
         settings=SPLICE.model.model_dump_json(include=SPLICE_SCORES),
         contents=splice_model_contents,
         code=CODE["splice_score_batch"],
     shell:
         "python -m workflow_scripts.splice_score_batch"
-        ' --reference "$(dirname {input.reference:q})" --pool {input.pool:q} --selection {params.genes:q} --batch {wildcards.batch}'
+        ' --reference "$(dirname {input:q})" --selection {params.selection:q}'
+        " {params.genes} --batch {wildcards.batch}"
         ' --settings {params.settings:q} --threads {threads} --out "$(dirname {output:q})" > {log:q} 2>&1'
 
 
@@ -99,6 +103,8 @@ rule splice_offset_gate:
         "<results>/splice/check/offset.json",
     log:
         "<logs>/splice_offset_gate.log",
+    # Nothing waits for the gate but the dataset as one; what is in vain is to end soon.
+    priority: 1
     conda:
         "../envs/splice.yaml"
     resources:
@@ -132,12 +138,14 @@ rule splice_export_scores:
         mem_mb=memory("splice_export_scores"),
         runtime=minutes("splice_export_scores"),
     params:
+        score_batches=len(SPLICE_POOL_BATCHES),
         floor=splice_export_floor,
         code=CODE["splice_export_scores"],
     shell:
         "python -m workflow_scripts.splice_export_scores"
-        ' --reference "$(dirname {input.reference:q})" --index {input.indexes:q} --format {wildcards.format}'
-        ' {params.floor} --out "$(dirname {output:q})" > {log:q} 2>&1'
+        ' --reference "$(dirname {input.reference:q})" --scores "$(dirname {input.indexes[0]:q})"'
+        " --score-batches {params.score_batches} --format {wildcards.format} {params.floor}"
+        ' --out "$(dirname {output:q})" > {log:q} 2>&1'
 
 
 rule splice_pool_errors:
@@ -158,11 +166,12 @@ rule splice_pool_errors:
     params:
         settings=SPLICE.selection.model_dump_json(include={*SPLICE_ORDER, "pool"}),
         labels=SPLICE.labels.model_dump_json(),
+        score_batches=len(SPLICE_POOL_BATCHES),
         code=CODE["splice_pool_errors"],
     shell:
         "python -m workflow_scripts.splice_pool_errors"
         ' --plan "$(dirname {input.pool:q})" --reference "$(dirname {input.reference:q})"'
-        ' --scores "$(dirname {input.indexes[0]:q})" --indexes {input.indexes:q}'
+        ' --scores "$(dirname {input.indexes[0]:q})" --score-batches {params.score_batches}'
         " --settings {params.settings:q} --labels {params.labels:q} --out {output:q} > {log:q} 2>&1"
 
 

@@ -102,6 +102,7 @@ rule splice_evaluate:
     params:
         settings=SPLICE.train.model_dump_json(include={*SPLICE_FITTED, *SPLICE_JUDGED}),
         baseline=splice_baseline,
+        score_batches=len(SPLICE_POOL_BATCHES),
         held_out=SPLICE.model.held_out_contigs,
         trained_on=SPLICE.model.trained_on_contigs,
         code=CODE["splice_evaluate"],
@@ -109,7 +110,7 @@ rule splice_evaluate:
         "OMP_WAIT_POLICY=PASSIVE python -m workflow_scripts.splice_evaluate"
         ' --master "$(dirname {input.manifest:q})" --splits {input.split:q} --model "$(dirname {input.model:q})"'
         ' --reference "$(dirname {input.reference:q})" --scores "$(dirname {input.indexes[0]:q})"'
-        " --indexes {input.indexes:q} --held-out {params.held_out:q} --trained-on {params.trained_on:q}"
+        " --score-batches {params.score_batches} --held-out {params.held_out:q} --trained-on {params.trained_on:q}"
         ' --settings {params.settings:q} --out "$(dirname {output.metrics:q})" > {log:q} 2>&1'
 
 

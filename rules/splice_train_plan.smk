@@ -1,5 +1,6 @@
 """What the rules of the splice line's meta-model and figures are made from."""
 
+from trainyard.splice.naming import figure_inputs
 from trainyard.yard.contents import contents_digest
 
 # Figures of the dataset, and those of the meta-model with the table that each is drawn from.
@@ -47,22 +48,10 @@ def splice_baseline(wildcards):
 
 def splice_figure_inputs(wildcards):
     """What a figure of the dataset is drawn from."""
-    folder = f"{RESULTS}/splice"
-    split, parts = f"{folder}/split/split.parquet", [
-        f"{folder}/master/part-{batch}.parquet" for batch in SPLICE_BATCHES
-    ]
-    return {
-        "class_balance": [f"{folder}/master/gene_manifest.csv", split],
-        "strata": [split, *parts],
-        "base_scores": parts,
-        "outcome_scores": parts,
-        "features": [f"{folder}/master/manifest.json", split],
-        "rejections": [
-            f"{folder}/reference/ledger.json",
-            f"{folder}/plan/ledger.json",
-            *(f"{folder}/batches/ledger_{batch}.json" for batch in SPLICE_BATCHES),
-        ],
-    }[wildcards.figure]
+    found = figure_inputs(
+        wildcards.figure, Path(RESULTS, "splice"), len(SPLICE_BATCHES)
+    )
+    return list(map(str, found))
 
 
 def splice_model_figure_input(wildcards):

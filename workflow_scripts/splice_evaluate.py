@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--reference", type=Path, help="folder of the reference, to check figures on whole genes")
     parser.add_argument("--scores", type=Path, help="folder of the score store, for the same")
-    parser.add_argument("--indexes", type=Path, nargs="*", help="score indexes that count; all, if not given")
+    parser.add_argument("--score-batches", type=int, help="number of score batches that count; all, if not given")
     parser.add_argument(
         "--held-out", nargs="*", help="contigs that the base model never saw; if not given, what the dataset says"
     )
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         args.model,
         args.out,
         settings,
-        sources=Sources.open(args.reference, args.scores, indexes=args.indexes or None) if whole else None,
+        sources=Sources.open(args.reference, args.scores, batches=args.score_batches) if whole else None,
         held_out=args.held_out,
         trained_on=args.trained_on,
         allow_partial=args.allow_partial,

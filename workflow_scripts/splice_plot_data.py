@@ -12,21 +12,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     figures = ["class_balance", "strata", "base_scores", "outcome_scores", "features", "rejections"]
     parser.add_argument("--figure", required=True, choices=figures)
-    parser.add_argument(
-        "--inputs",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="class_balance: gene_manifest.csv and split.parquet; strata: split.parquet and parts of master;"
-        " base_scores and outcome_scores: parts; features: manifest.json and split.parquet; rejections: ledgers of"
-        " reference, plan and batches",
-    )
+    parser.add_argument("--base", type=Path, required=True, help="folder of the line")
+    parser.add_argument("--batches", type=int, required=True, help="number of batches of the dataset")
     parser.add_argument("--out", type=Path, required=True, help="PNG")
     args = parser.parse_args(argv)
 
+    from trainyard.splice.naming import figure_inputs
     from trainyard.splice.plots import draw
 
-    draw(args.figure, args.inputs, args.out)
+    draw(args.figure, figure_inputs(args.figure, args.base, args.batches), args.out)
     print(f"{args.out}: drawn")
 
 

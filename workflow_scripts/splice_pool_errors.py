@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--plan", type=Path, required=True, help="folder of the plan, with the pool")
     parser.add_argument("--reference", type=Path, required=True, help="folder of the reference tables")
     parser.add_argument("--scores", type=Path, required=True, help="folder of the score store")
-    parser.add_argument("--indexes", type=Path, nargs="*", help="score indexes that count; all, if not given")
+    parser.add_argument("--score-batches", type=int, help="number of score batches that count; all, if not given")
     parser.add_argument("--positions", type=Path, nargs="*", default=[], help="classified positions, instead of scores")
     parser.add_argument("--out", type=Path, required=True, help="table to write")
     args = parser.parse_args(argv)
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         args.plan,
         args.out,
         parse_settings(args.settings, SpliceSelectionSettings),
-        source=StoredGenes(Reference(args.reference), ScoreStore(args.scores, indexes=args.indexes or None)),
+        source=StoredGenes(Reference(args.reference), ScoreStore.of_batches(args.scores, args.score_batches)),
         labels=parse_settings(args.labels, SpliceLabelSettings),
         positions=args.positions,
     )

@@ -20,19 +20,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="table of splits")
     args = parser.parse_args(argv)
 
-    from trainyard.splice.plan import planned_count, read_ranking
+    from trainyard.splice.plan import planned_genes, read_ranking
     from trainyard.splice.schema import GENES
     from trainyard.splice.settings import SpliceSplitSettings
     from trainyard.splice.split import write_split
 
-    ranking = read_ranking(args.ranking, columns=["rank", "gene_id"])["gene_id"]
+    ranking = read_ranking(args.ranking, columns=["rank", "gene_id"])
     counts = write_split(
         GENES.read(args.genes),
         args.out,
         parse_settings(args.settings, SpliceSplitSettings),
         held_out=args.held_out,
         trained_on=args.trained_on,
-        planned=ranking.slice(0, planned_count(len(ranking), args.n_genes)).to_pylist(),
+        planned=planned_genes(ranking, args.n_genes)["gene_id"].to_pylist(),
         may_be_empty=args.may_be_empty,
     )
     print(f"{args.out}: " + ", ".join(f"{n} genes in {split}" for split, n in counts.items()))

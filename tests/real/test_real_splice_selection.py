@@ -25,12 +25,14 @@ from trainyard.splice.merge import merge
 from trainyard.splice.patch import patch
 from trainyard.splice.plan import (
     batch_count,
-    planned_count,
+    batch_range,
+    place_count,
+    planned_genes,
     pool_batch,
     ranking_batch,
     read_pool,
     read_ranking,
-    scored_count,
+    scored_genes,
 )
 from trainyard.splice.planfiles import write_pool, write_ranking
 from trainyard.splice.pool_errors import write_pool_errors
@@ -75,12 +77,13 @@ class Human:
         if chosen.policy.startswith("error") or chosen.policy == "hard":
             errors = plan / "errors.parquet"
             write_pool_errors(plan, errors, chosen, source=source, labels=settings.labels)
-            assert scored_count(pool.table, chosen) == pool.table.num_rows
-        ranked = write_ranking(plan, chosen, errors=errors).table.num_rows
-        taken = planned_count(ranked, chosen.n_genes)
+            assert scored_genes(pool.table, chosen) == pool.table
+        ranking = write_ranking(plan, chosen, errors=errors).table
+        places = place_count(planned_genes(ranking, chosen.n_genes), "rank")
         row_settings = RowSettings(settings.sampling, settings.features, settings.export, chosen.seed)
-        for batch in range(1, batch_count(taken, chosen.batch_size) + 1):
-            files, members = BatchFiles(base, batch), ranking_batch(plan / "ranking.parquet", batch, chosen)
+        for batch in range(1, batch_count(places, chosen.batch_size) + 1):
+            cut = batch_range(batch, batch_size=chosen.batch_size, places=places)
+            files, members = BatchFiles(base, batch), ranking_batch(plan / "ranking.parquet", cut)
             build_positions(members, source, files, settings=settings.labels)
             build_rows(files, self.reference.genes, self.reference.sites, settings=row_settings)
         assemble(base, settings)
@@ -99,8 +102,8 @@ def human(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Human:
     model = {"backend": "openspliceai-pt", "weights": weights, "accept_licence": True}
     settings = SpliceSettings.model_validate({"inputs": inputs, "model": model})
     build_reference(settings.inputs, folder / "reference")
-    write_pool(folder / "reference", folder / "plan", settings.selection)
-    genes = pool_batch(folder / "plan" / "pool.parquet", 1, settings.selection)
+    pool = write_pool(folder / "reference", folder / "plan", settings.selection).table
+    genes = pool_batch(pool, range(settings.selection.batch_size))
     score_batch(
         Reference(folder / "reference"), genes, folder / "scores", index="index_00001.parquet", settings=settings.model
     )

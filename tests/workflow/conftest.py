@@ -97,6 +97,11 @@ class Outcome:
         return Counter(job.rule for job in self.jobs)
 
     @property
+    def longest_commands(self) -> dict[str, int]:
+        """Length of the longest command of each rule."""
+        return {rule: max(len(job.command) for job in self.jobs if job.rule == rule) for rule in self.rules}
+
+    @property
     def finished(self) -> list[Job]:
         """Jobs that were announced and finished."""
         numbers = {int(number) for number in re.findall(r"^Finished jobid: (\d+)", self.text, re.MULTILINE)}

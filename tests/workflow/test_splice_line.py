@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow.parquet as pq
 import pytest
 
 from trainyard.demo.splice import ANNOTATION, FASTA, TRUTH, write_inputs
@@ -48,6 +49,7 @@ ALL = {
     **FINISH,
 }
 SCORED = {"splice_offset_gate": 1, **BATCHES, **FINISH}
+GATED = {"splice_offset_gate": 1, **FINISH}
 COMMAND = ("--cores", "2", "splice_data")
 BASE = "results/t/splice"
 
@@ -134,6 +136,19 @@ def test_a_second_run_does_nothing_nor_does_one_after_touching_every_input(built
     assert built_genes.dates() == dates
 
 
+@pytest.mark.parametrize("policy", ["random", "error_total"])
+def test_no_command_is_longer_for_more_batches(make_genes: MakeGenes, tmp_path: Path, policy: str) -> None:
+    workspace = make_genes(tmp_path / "work")
+    lengths = []
+    for size in (7, 1):
+        changes = {"selection": {"policy": policy, "batch_size": size}, "train": {"enabled": True}}
+        workspace.configure({"splice": {**changes, "export": {"parquet": True}}})
+        lengths.append(workspace.dry_run(target="splice").longest_commands)
+    few, many = lengths
+    # Numbers of two digits instead of one.
+    assert {rule: length for rule, length in many.items() if not 0 <= length - few[rule] <= 4} == {}
+
+
 def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
     """A change of the code."""
 
@@ -153,7 +168,7 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
         pytest.param(edit("src/trainyard/splice/toy.py", "_SPREAD = 0.03", "_SPREAD = 0.04"), SCORED, id="model"),
         pytest.param(
             edit("src/trainyard/splice/offset.py", "WELL_SCORED = 0.5", "WELL_SCORED = 0.6"),
-            {"splice_offset_gate": 1},
+            GATED,
             id="gate",
         ),
     ],
@@ -175,7 +190,11 @@ def test_changed_code_reruns_what_runs_it(
         pytest.param({"labels": {"threshold": 0.4}}, ROWS, id="labels"),
         pytest.param({"features": {"radius": 60}}, ROWS, id="features"),
         pytest.param({"split": {"salt": "split-2"}}, {"splice_split": 1, **FINISH}, id="split"),
-        pytest.param({"inputs": {"min_offset_share": 0.9}}, {"splice_offset_gate": 1}, id="gate"),
+        pytest.param({"inputs": {"min_offset_share": 0.9}}, GATED, id="gate"),
+        # What the gate says anew hides no other change.
+        pytest.param(
+            {"inputs": {"min_offset_share": 0.9}, "labels": {"threshold": 0.4}}, {**GATED, **ROWS}, id="gate and labels"
+        ),
         pytest.param({"model": {"flank_mode": "genomic"}}, SCORED, id="what the model sees"),
         pytest.param({"model": {"threads": 1}, "prune": {"corr_thr": 0.9}}, {}, id="what no data depend on"),
     ],
@@ -213,6 +232,48 @@ def test_more_genes_add_batches_and_leave_the_old_ones_untouched_and_fewer_take_
     after = dataset(built_genes)
     assert {path: after[path] for path in whole} == whole
     assert parts[2] not in after
+
+
+def test_more_genes_in_the_gene_file_make_their_batches_anew_and_leave_the_others_untouched(
+    make_genes: MakeGenes, finished_genes: Finished, tmp_path: Path
+) -> None:
+    table = pq.read_table(finished_genes.workspace.folder / BASE / "plan/pool.parquet").sort_by("order")
+    genes = table["gene_id"].to_pylist()
+    workspace = make_genes(
+        tmp_path / "work", {"selection": {"policy": "custom", "gene_file": "in/genes.txt", "n_genes": None}}
+    )
+
+    def name(genes: list[str]) -> None:
+        (workspace.folder / "in/genes.txt").write_text("\n".join(["# mine", *genes, ""]))
+
+    # The third entry is the first gene again, which shows only once the annotation is read: batch 1 has six genes.
+    listed = [*genes[:2], f"{genes[0]}.1", *genes[2:11]]
+    name(listed)
+    workspace.build()
+    dates, digests, whole = workspace.dates(), workspace.sha256(), dataset(workspace)
+    name([*listed, *genes[11:16]])
+    # Batch 2 had five genes and gets seven; batch 3 is new.
+    dry_run = workspace.dry_run("--cores", "4")
+    assert dry_run.rules == {**BATCHES, "splice_pool": 1, "splice_rank": 1, "splice_split": 1, **FINISH}
+    of_batches = [path for job in dry_run.jobs if job.rule in BATCHES for path in job.outputs]
+    assert not [path for path in of_batches if "00001." in path or "00001_" in path]
+    run = workspace.build()
+    assert {job.command for job in run.finished} == {job.command for job in dry_run.jobs}
+    assert workspace.dry_run().nothing_to_do
+    old = [path for path in digests if "00001." in path or "00001_" in path or "/scores/genes/" in path]
+    assert len(old) > 20
+    now_dates, now = workspace.dates(), workspace.sha256()
+    assert {path: (now_dates[path], now[path]) for path in old} == {path: (dates[path], digests[path]) for path in old}
+    found = open_master(workspace.folder / BASE).to_table(columns=["gene_id"])["gene_id"].unique().to_pylist()
+    assert set(found) == set(genes[:16])
+    # Comments and repetitions change no batch.
+    name([*listed[:4], listed[1], "# and others", *listed[4:], *genes[11:16]])
+    rest = {"splice_pool": 1, "splice_rank": 1, "splice_split": 1, **FINISH}
+    assert workspace.dry_run().rules == rest
+    name(listed)
+    workspace.build()
+    after = dataset(workspace)
+    assert {path: after[path] for path in whole} == whole
 
 
 def test_one_core_gives_the_bytes_of_four(make_genes: MakeGenes, finished_genes: Finished, tmp_path: Path) -> None:

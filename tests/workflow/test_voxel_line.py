@@ -75,6 +75,16 @@ def built_voxels(finished_voxels: Finished, tmp_path: Path) -> Workspace:
     return finished_voxels.workspace.copy(tmp_path / "built")
 
 
+def test_no_command_is_longer_for_more_parts(make_voxels: Callable[[Path], Workspace], tmp_path: Path) -> None:
+    workspace = make_voxels(tmp_path / "work")
+    lengths = []
+    for parts in (12, 60):
+        parted = {"plan": {"num_parts": parts}, "export": {"num_parts": parts}, "train": {"enabled": True}}
+        workspace.configure({"voxel": parted})
+        lengths.append(workspace.dry_run(target="voxel").longest_commands)
+    assert lengths[0] == lengths[1]
+
+
 def test_the_dry_run_lists_every_job_with_its_command_and_says_how_much_will_be_written(
     finished_voxels: Finished,
 ) -> None:

@@ -32,7 +32,7 @@ from trainyard.splice.genemanifest import (
 )
 from trainyard.splice.manifest import digest, make_manifest, write_performance
 from trainyard.splice.master import COMPLETE, Master, inspect_master
-from trainyard.splice.plan import REQUESTED, batch_count, planned_count, read_ranking
+from trainyard.splice.plan import REQUESTED, batch_count, place_count, planned_genes, read_ranking
 from trainyard.splice.planfiles import LEDGER, RANKING_FILE, REQUESTED_FILE
 from trainyard.splice.reasons import Reason
 from trainyard.splice.schema import GENES
@@ -111,12 +111,13 @@ def assemble(
 
 
 def _plan(base: Path, settings: SpliceSettings, batches: int | None) -> Plan:
-    ranking, selection = read_ranking(base / "plan" / RANKING_FILE), settings.selection
-    taken = planned_count(ranking.num_rows, selection.n_genes)
+    selection = settings.selection
+    ranking = planned_genes(read_ranking(base / "plan" / RANKING_FILE), selection.n_genes)
+    taken = ranking.num_rows
     if selection.n_genes is not None and taken < selection.n_genes:
         logging.warning("%d genes are asked for, policy '%s' has %d", selection.n_genes, selection.policy, taken)
-    needed = batch_count(taken, selection.batch_size)
-    return Plan(ranking.slice(0, taken), selection.batch_size, max(needed, batches or 0))
+    needed = batch_count(place_count(ranking, "rank"), selection.batch_size)
+    return Plan(ranking, selection.batch_size, max(needed, batches or 0))
 
 
 def _drop_stale(base: Path, batches: int) -> None:

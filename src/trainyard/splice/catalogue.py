@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-from trainyard.splice.genelist import read_gene_file
+from trainyard.splice.genelist import places, read_gene_file
 from trainyard.splice.naming import batch_label
+from trainyard.splice.plan import batch_count, batch_range
 from trainyard.splice.reasons import Reason
-from trainyard.splice.settings import ERROR_RANKED, SpliceInputSettings, SpliceModelSettings, SpliceSettings
+from trainyard.splice.settings import (
+    ERROR_RANKED,
+    SpliceInputSettings,
+    SpliceModelSettings,
+    SpliceSelectionSettings,
+    SpliceSettings,
+)
 from trainyard.splice.split import bare_contig
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import read_json, write_json
@@ -31,7 +42,7 @@ def placed(settings: SpliceSettings, *, demo: Path) -> SpliceSettings:
 
 
 def gene_limits(settings: SpliceSettings, *, cache: Path, trust_cache: bool = False) -> tuple[int, int]:
-    """Most genes that the dataset can have, and most that the base model scores for it.
+    """Most places that the genes of the dataset can take, and most that the base model scores for it.
 
     Where `n_genes` (and, for a policy that ranks by errors, `pool`) is set, it is the number; otherwise genes are
     counted in the demo's settings, in the gene file, or in the annotation, which is read once. Genes that a file names
@@ -47,8 +58,7 @@ def gene_limits(settings: SpliceSettings, *, cache: Path, trust_cache: bool = Fa
     """
     selection = settings.selection
     ranked = selection.policy in ERROR_RANKED
-    file = selection.gene_file
-    listed = 0 if file is None else len(read_gene_file(file, gene_col=selection.gene_col))
+    listed = len(_asked(selection))
     # What ranks genes sees no more of the pool than is scored, but all that the gene file names.
     scored = None if selection.pool is None else max(selection.pool, listed)
     stated = scored if ranked else selection.n_genes
@@ -104,9 +114,36 @@ def refuse_missing(settings: SpliceSettings) -> None:
         raise InputError(f"{model.scores}: no such file or folder; see splice.model.scores")
 
 
-def batches(genes: int, batch_size: int) -> list[str]:
-    """Labels of the batches of so many genes, at least one."""
-    return [batch_label(batch) for batch in range(1, max(1, -(-genes // batch_size)) + 1)]
+def batches(places: int, batch_size: int) -> list[str]:
+    """Labels of the batches of so many places, at least one."""
+    return [batch_label(batch) for batch in range(1, max(1, batch_count(places, batch_size)) + 1)]
+
+
+def member_digests(selection: SpliceSelectionSettings, limit: int) -> Iterator[str]:
+    """For each batch of the pool, what stands for the part of the gene file that its genes depend on.
+
+    Batches with genes of the file alone depend on the file up to their end, since what was named before is not taken
+    again; where the policy chooses, it leaves out whatever the file names.
+
+    Args:
+        selection: The selection.
+        limit: Places of the pool that batches are made of.
+
+    Raises:
+        InputError: The gene file cannot be read.
+    """
+    texts, known = iter(_asked(selection)), hashlib.sha256()
+    size = selection.batch_size
+    for batch, _ in enumerate(batches(limit, size), start=1):
+        for text in islice(texts, len(batch_range(batch, batch_size=size, places=limit))):
+            known.update(f"{json.dumps(text)}\n".encode())
+        yield known.hexdigest()[:16]
+
+
+def _asked(selection: SpliceSelectionSettings) -> list[str]:
+    """What the gene file asks for, by place."""
+    file = selection.gene_file
+    return [] if file is None else list(places(read_gene_file(file, gene_col=selection.gene_col)))
 
 
 def _available(settings: SpliceSettings, cache: Path, trust_cache: bool) -> int:

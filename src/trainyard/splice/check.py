@@ -18,7 +18,7 @@ from trainyard.splice.columnchecks import ColumnFacts, column_facts
 from trainyard.splice.gate import reported
 from trainyard.splice.genemanifest import read_gene_manifest
 from trainyard.splice.master import Master, inspect_master, read_manifest
-from trainyard.splice.plan import planned_count, read_ranking
+from trainyard.splice.plan import planned_genes, read_ranking
 from trainyard.splice.planfiles import LEDGER, RANKING_FILE
 from trainyard.splice.reasons import Reason
 from trainyard.splice.reference import Reference
@@ -133,8 +133,7 @@ def check_build(base: Path, settings: SpliceSettings, *, splits: Path | None = N
         InputError, IntegrityError, LeakageError: See `check_dataset` and `Report.raise_failures`; items were lost.
     """
     ranking = read_ranking(base / "plan" / RANKING_FILE, columns=["rank", "gene_id"])
-    taken = planned_count(ranking.num_rows, settings.selection.n_genes)
-    planned = ranking["gene_id"].slice(0, taken).to_pylist()
+    planned = planned_genes(ranking, settings.selection.n_genes)["gene_id"].to_pylist()
     manifest = read_manifest(base / "master")
     if manifest is None:
         raise InputError(f"{base / 'master'}: has no {naming.MANIFEST}; assemble the dataset first")

@@ -78,6 +78,14 @@ def read_gene_file(path: Path, *, gene_col: str) -> list[Entry]:
     return entries
 
 
+def places(entries: Sequence[Entry]) -> dict[str, int]:
+    """Place of each gene that a file asks for, by its text: the order of the file, empty and repeated entries left out.
+
+    Known from the file alone, so that it says which batches a longer file touches before the genes are looked up.
+    """
+    return {text: place for place, text in enumerate(dict.fromkeys(entry.text for entry in entries if entry.text))}
+
+
 def resolve(entries: Sequence[Entry], names: GeneNames, *, source: str) -> pa.Table:
     """Say for each entry which gene it is.
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from trainyard.yard.errors import InputError
 
 MANIFEST = "manifest.json"
 GENE_MANIFEST = "gene_manifest.csv"
@@ -51,3 +54,38 @@ def batch_ledger(batch: int) -> str:
 def score_index(batch: int) -> str:
     """Which score file belongs to which gene of a batch, in `scores/`."""
     return f"index_{batch_label(batch)}.parquet"
+
+
+def score_indexes(scores: Path, batches: int) -> list[Path]:
+    """Indexes of the first batches in a folder of scores; those of an earlier plan may stand beside them."""
+    return [scores / score_index(batch) for batch in range(1, batches + 1)]
+
+
+def figure_inputs(figure: str, base: Path, batches: int) -> list[Path]:
+    """What a figure of the dataset is drawn from.
+
+    Args:
+        figure: Name of the figure.
+        base: Folder of the line.
+        batches: Number of batches of the dataset.
+
+    Raises:
+        InputError: There is no such figure.
+    """
+    numbers = range(1, batches + 1)
+    split, parts = base / "split" / "split.parquet", [base / "master" / master_part(batch) for batch in numbers]
+    found = {
+        "class_balance": [base / "master" / GENE_MANIFEST, split],
+        "strata": [split, *parts],
+        "base_scores": parts,
+        "outcome_scores": parts,
+        "features": [base / "master" / MANIFEST, split],
+        "rejections": [
+            base / "reference" / "ledger.json",
+            base / "plan" / "ledger.json",
+            *(base / "batches" / batch_ledger(batch) for batch in numbers),
+        ],
+    }
+    if figure not in found:
+        raise InputError(f"no figure {figure!r}; one of {', '.join(found)}")
+    return found[figure]

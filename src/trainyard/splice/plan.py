@@ -6,6 +6,9 @@ Two tables, both independent of how many genes are asked for, so that asking for
   from it;
 - the ranking: the order in which genes enter the dataset. It is the pool's order, except where genes are ranked by the
   errors of the base model, which needs the scores of the pool. Dataset batches are cut from it.
+
+Batches are cut by place. Each entry of a gene file has its place, whatever becomes of it: one that cannot be taken
+leaves its place empty. So the entries up to the end of a batch decide which genes it has, and more change nothing.
 """
 
 from __future__ import annotations
@@ -65,73 +68,86 @@ RANKING = TableContract(
 )
 
 
-def planned_count(available: int, n_genes: int | None) -> int:
-    """Number of genes that are taken from an order.
+def planned_genes(ranking: pa.Table, n_genes: int | None) -> pa.Table:
+    """Genes that enter the dataset: those of the first places of the ranking.
 
     Args:
-        available: Genes in the order.
-        n_genes: Number asked for; None for all.
+        ranking: Contract RANKING, or its column `rank` with others.
+        n_genes: Number of places; None for all.
     """
-    return available if n_genes is None else min(available, n_genes)
+    return _before(ranking, "rank", n_genes)
 
 
-def scored_count(pool: pa.Table, settings: SpliceSelectionSettings) -> int:
-    """Number of genes, from the front of the pool, that the base model scores.
+def scored_genes(pool: pa.Table, settings: SpliceSelectionSettings) -> pa.Table:
+    """Genes, from the front of the pool, that the base model scores.
 
     A policy that ranks by errors has to see the whole pool (`pool` of the settings, but never less than the gene file
     names) before it can choose; all others score what they take.
 
     Args:
-        pool: Contract POOL, or its column `source`.
+        pool: Contract POOL, or its columns `order` and `source` with others.
         settings: Selection.
     """
     if settings.policy not in ERROR_RANKED:
-        return planned_count(pool.num_rows, settings.n_genes)
-    listed = int(pc.sum(pc.equal(pool["source"], GENE_FILE)).as_py() or 0)
-    return planned_count(pool.num_rows, None if settings.pool is None else max(settings.pool, listed))
+        return _before(pool, "order", settings.n_genes)
+    listed = place_count(pool.filter(pc.equal(pool["source"], GENE_FILE)), "order")
+    return _before(pool, "order", None if settings.pool is None else max(settings.pool, listed))
 
 
-def batch_count(genes: int, batch_size: int) -> int:
-    """Number of batches of so many genes."""
-    return -(-genes // batch_size)
+def place_count(table: pa.Table, column: str) -> int:
+    """Number of places up to the last gene, empty ones too.
+
+    Args:
+        table: Genes of pool or ranking.
+        column: Its column of places.
+    """
+    last = pc.max(table[column]).as_py()
+    return 0 if last is None else int(last) + 1
 
 
-def batch_range(batch: int, *, batch_size: int, genes: int) -> range:
-    """Places, in pool or ranking, of the genes of a batch; empty past the last gene.
+def batch_count(places: int, batch_size: int) -> int:
+    """Number of batches of so many places."""
+    return -(-places // batch_size)
+
+
+def batch_range(batch: int, *, batch_size: int, places: int) -> range:
+    """Places, in pool or ranking, of a batch; empty past the last one.
 
     Args:
         batch: 1-based batch.
-        batch_size: Genes per batch.
-        genes: Genes taken in all, as `planned_count` or `scored_count` give.
+        batch_size: Places per batch.
+        places: Places in all.
 
     Raises:
         ValueError: `batch < 1`.
     """
     if batch < 1:
         raise ValueError(f"batches are counted from 1, got {batch}")
-    return range(min((batch - 1) * batch_size, genes), min(batch * batch_size, genes))
+    return range(min((batch - 1) * batch_size, places), min(batch * batch_size, places))
 
 
-def pool_batch(path: Path, batch: int, settings: SpliceSelectionSettings) -> list[str]:
-    """Genes that score batch `batch` (1-based) scores, in order.
+def pool_batch(pool: pa.Table, places: range) -> list[str]:
+    """Genes that a score batch scores, in order.
 
-    Raises:
-        InputError: There is no such file.
-        IntegrityError: It is no pool.
+    Args:
+        pool: Contract POOL, in order.
+        places: Places of the batch, see `batch_range`.
     """
-    pool = read_pool(path, columns=["order", "gene_id", "source"])
-    return _cut(pool, batch, settings.batch_size, scored_count(pool, settings))
+    return _cut(pool, "order", places)
 
 
-def ranking_batch(path: Path, batch: int, settings: SpliceSelectionSettings) -> list[str]:
-    """Genes of dataset batch `batch` (1-based), in order.
+def ranking_batch(path: Path, places: range) -> list[str]:
+    """Genes of a dataset batch, in order.
+
+    Args:
+        path: `plan/ranking.parquet`.
+        places: Ranks of the batch, see `batch_range`.
 
     Raises:
         InputError: There is no such file.
         IntegrityError: It is no ranking.
     """
-    ranking = read_ranking(path, columns=["rank", "gene_id"])
-    return _cut(ranking, batch, settings.batch_size, planned_count(ranking.num_rows, settings.n_genes))
+    return _cut(read_ranking(path, columns=["rank", "gene_id"]), "rank", places)
 
 
 def read_pool(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -144,7 +160,11 @@ def read_ranking(path: Path, *, columns: Sequence[str] | None = None) -> pa.Tabl
     return RANKING.read(path, columns=columns).sort_by("rank")
 
 
-def _cut(table: pa.Table, batch: int, batch_size: int, genes: int) -> list[str]:
-    places = batch_range(batch, batch_size=batch_size, genes=genes)
-    found: list[str] = table["gene_id"].slice(places.start, len(places)).to_pylist()
+def _before(table: pa.Table, column: str, places: int | None) -> pa.Table:
+    return table if places is None else table.filter(pc.less(table[column], places))
+
+
+def _cut(table: pa.Table, column: str, places: range) -> list[str]:
+    inside = pc.and_(pc.greater_equal(table[column], places.start), pc.less(table[column], places.stop))
+    found: list[str] = table.filter(inside)["gene_id"].to_pylist()
     return found

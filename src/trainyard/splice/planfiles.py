@@ -29,13 +29,9 @@ def write_pool(reference: Path, out: Path, settings: SpliceSelectionSettings) ->
         settings: Selection; `n_genes` and `batch_size` play no part.
 
     Raises:
-        ConfigError, InputError: See `make_pool` and `read_gene_file`.
-        IntegrityError: The reference tables are broken.
+        ConfigError, InputError, IntegrityError: See `plan_pool`.
     """
-    named = settings.gene_file
-    entries = None if named is None else read_gene_file(named, gene_col=settings.gene_col)
-    genes = GENES.read(reference / "genes.parquet")
-    pool = make_pool(genes, settings, entries=entries, rejected=rejected_genes(reference / "ledger.json"))
+    pool = plan_pool(reference, settings)
     copies = sum(gene.endswith(PAR_Y) for gene in pool.table["gene_id"].to_pylist())
     if copies:
         logging.warning("%d genes of the pool are copies (%s) of genes on X, with the same bases", copies, PAR_Y)
@@ -43,6 +39,23 @@ def write_pool(reference: Path, out: Path, settings: SpliceSelectionSettings) ->
     write_json(out / POOL_LEDGER, pool.ledger.to_dict())
     POOL.write(out / POOL_FILE, pool.table)
     return pool
+
+
+def plan_pool(reference: Path, settings: SpliceSelectionSettings) -> Pool:
+    """Make the pool; it takes seconds, and is the same wherever it is made.
+
+    Args:
+        reference: Folder of the reference tables.
+        settings: Selection; `n_genes` and `batch_size` play no part.
+
+    Raises:
+        ConfigError, InputError: See `make_pool` and `read_gene_file`.
+        IntegrityError: The reference tables are broken.
+    """
+    named = settings.gene_file
+    entries = None if named is None else read_gene_file(named, gene_col=settings.gene_col)
+    genes = GENES.read(reference / "genes.parquet")
+    return make_pool(genes, settings, entries=entries, rejected=rejected_genes(reference / "ledger.json"))
 
 
 def write_ranking(plan: Path, settings: SpliceSelectionSettings, *, errors: Path | None = None) -> Ranking:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from trainyard.splice.artifacts import find_artifacts, stream
 from trainyard.splice.calls import fault_of_scores
-from trainyard.splice.plan import read_pool, scored_count
+from trainyard.splice.plan import read_pool, scored_genes
 from trainyard.splice.planfiles import POOL_FILE
 from trainyard.splice.positions import GeneSource, GeneUnavailableError, count_errors, gene_positions
 from trainyard.splice.selection import POOL_ERRORS
@@ -52,7 +52,7 @@ def write_pool_errors(
         ValueError: Neither scores nor tables.
     """
     pool = read_pool(plan / POOL_FILE)
-    genes = pool["gene_id"].slice(0, scored_count(pool, settings)).to_pylist()
+    genes = scored_genes(pool, settings)["gene_id"].to_pylist()
     if positions:
         table = errors_from_positions(positions, genes)
     elif source is not None and labels is not None:

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trainyard.splice.naming import score_indexes
 from trainyard.splice.reasons import Reason
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.files import atomic_open, atomic_path, faults_named
@@ -98,6 +99,11 @@ class ScoreStore:
         """
         self.folder = folder
         self._indexes = indexes
+
+    @classmethod
+    def of_batches(cls, folder: Path, batches: int | None) -> ScoreStore:
+        """Name a store of which the indexes of the first batches count; None for all in the folder."""
+        return cls(folder, indexes=None if batches is None else score_indexes(folder, batches))
 
     def path(self, key: str) -> Path:
         """Where the scores of a key stand.

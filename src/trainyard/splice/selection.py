@@ -21,8 +21,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from trainyard.splice.genelist import TAKEN, Entry, GeneNames, check_failed, resolve
-from trainyard.splice.plan import GENE_FILE, POOL, RANKING, scored_count
+from trainyard.splice.genelist import TAKEN, Entry, GeneNames, check_failed, places, resolve
+from trainyard.splice.plan import GENE_FILE, POOL, RANKING, scored_genes
 from trainyard.splice.reasons import Reason
 from trainyard.splice.settings import ERROR_RANKED, SpliceSelectionSettings, Stratum
 from trainyard.yard.errors import ConfigError, InputError, IntegrityError
@@ -104,13 +104,15 @@ def make_pool(
     source = str(settings.gene_file or "gene file")
     requested = resolve(entries or [], GeneNames.of(genes, rejected), source=source)
     check_failed(requested, _failure_limit(settings), source=source)
-    listed = [row["gene_id"] for row in requested.to_pylist() if row["status"] == TAKEN]
+    asked = places(entries or [])
+    listed = {row["gene_id"]: asked[row["entry"]] for row in requested.to_pylist() if row["status"] == TAKEN}
     rows = _gene_rows(genes)
     ledger = _pool_ledger(rows.values(), requested, set(listed), settings)
     chosen = [] if settings.policy == "custom" else _policy_order(_eligible(rows, set(listed), settings), settings)
     if not listed and not chosen:
         raise InputError(_nothing_left(len(rows), settings))
-    ordered = [(rows[gene], GENE_FILE, "") for gene in listed] + [(row, "policy", stratum) for row, stratum in chosen]
+    ordered = [(place, rows[gene], GENE_FILE, "") for gene, place in listed.items()]
+    ordered += [(place, row, "policy", stratum) for place, (row, stratum) in enumerate(chosen, start=len(asked))]
     table = POOL.table(
         [
             {
@@ -120,7 +122,7 @@ def make_pool(
                 "stratum": stratum,
                 "source": origin,
             }
-            for place, (row, origin, stratum) in enumerate(ordered)
+            for place, row, origin, stratum in ordered
         ]
     )
     return Pool(table, requested, ledger)
@@ -132,7 +134,7 @@ def rank_pool(pool: pa.Table, settings: SpliceSelectionSettings, *, errors: pa.T
     Args:
         pool: Contract POOL, in order.
         settings: Selection.
-        errors: Contract POOL_ERRORS of the genes that were scored (`scored_count`); what an error-ranked policy ranks
+        errors: Contract POOL_ERRORS of the genes that were scored (`scored_genes`); what an error-ranked policy ranks
             by, ignored by others.
 
     Raises:
@@ -148,7 +150,8 @@ def rank_pool(pool: pa.Table, settings: SpliceSelectionSettings, *, errors: pa.T
     ledger.expect("ranked_gene", pool.num_rows)
     ledger.keep("ranked_gene", settings.policy, pool.num_rows)
     reasons = [GENE_FILE if source == GENE_FILE else settings.policy for source in pool["source"].to_pylist()]
-    return Ranking(_ranking(pool.select(["gene_id", "length"]).to_pylist(), reasons), ledger)
+    rows = pool.select(["gene_id", "length"]).to_pylist()
+    return Ranking(_ranking(rows, reasons, ranks=pool["order"].to_pylist()), ledger)
 
 
 def length_class(length: int) -> str:
@@ -241,7 +244,7 @@ def _classed(value: int, classes: Sequence[tuple[int, str]], last: str) -> str:
 def _rank_by_errors(pool: pa.Table, settings: SpliceSelectionSettings, errors: pa.Table) -> Ranking:
     ledger = Ledger("splice", Reason)
     ledger.expect("ranked_gene", pool.num_rows)
-    scored = pool.slice(0, scored_count(pool, settings))
+    scored = scored_genes(pool, settings)
     ledger.reject("ranked_gene", "beyond selection.pool", Reason.NOT_CHOSEN, n=pool.num_rows - scored.num_rows)
     counts = _counts_by_gene(scored, errors)
     listed, ranked = [], []
@@ -262,7 +265,7 @@ def _rank_by_errors(pool: pa.Table, settings: SpliceSelectionSettings, errors: p
     # Ties keep the pool's order, which is a draw, so that no name or place on the genome is preferred.
     ranked.sort(key=lambda row: (-row["n_errors"], row["order"]))
     reasons = [GENE_FILE] * len(listed) + [settings.policy] * len(ranked)
-    return Ranking(_ranking(listed + ranked, reasons), ledger)
+    return Ranking(_ranking(listed + ranked, reasons, ranks=range(len(reasons))), ledger)
 
 
 def _left_out(counts: dict[str, Any] | None, policy: str) -> Reason | None:
@@ -294,12 +297,12 @@ def _errors_of(counts: dict[str, Any], policy: str) -> int:
     return int(counts[column])
 
 
-def _ranking(rows: Sequence[dict[str, Any]], reasons: Sequence[str]) -> pa.Table:
+def _ranking(rows: Sequence[dict[str, Any]], reasons: Sequence[str], *, ranks: Sequence[int]) -> pa.Table:
     names = set(RANKING.names) - {"rank", "reason"}
     return RANKING.table(
         [
             {name: value for name, value in row.items() if name in names} | {"rank": rank, "reason": reason}
-            for rank, (row, reason) in enumerate(zip(rows, reasons, strict=True))
+            for rank, row, reason in zip(ranks, rows, reasons, strict=True)
         ]
     )
 

@@ -15,6 +15,8 @@ from pydantic import Field, field_validator, model_validator
 from trainyard.yard.settings import Settings
 
 Policy = Literal["error", "reject", "warn"]
+LONGEST_LIST = 100_000
+"""Bytes of the paths of one list; Linux gives a command at most 131,072 in one argument, and commands name more."""
 
 
 class VoxelDemoSettings(Settings):
@@ -244,6 +246,11 @@ class VoxelSettings(Settings):
             raise ValueError("inputs.source is 'files': set inputs.voxel_file")
         if inputs.source == "structures" and not inputs.structures:
             raise ValueError("inputs.source is 'structures': set inputs.structures")
+        if sum(len(str(path).encode()) + 4 for path in inputs.structures) > LONGEST_LIST:
+            raise ValueError(
+                f"inputs.structures has {len(inputs.structures)} paths, more than a command can be given: name the"
+                " folder that holds the files, or one with links to them"
+            )
         if not inputs.aggregated_rmsf_file and inputs.source == "files":
             raise ValueError("set inputs.aggregated_rmsf_file")
         if self.plan.split_rule == "lists" and (inputs.train_split_file is None or inputs.val_split_file is None):

@@ -16,7 +16,7 @@ from gene_tables import gene
 from trainyard.splice.assemble import assemble
 from trainyard.splice.calls import Gene, GeneScores, Sites
 from trainyard.splice.dataset_schema import BatchFiles
-from trainyard.splice.plan import batch_count, planned_count, ranking_batch, read_ranking
+from trainyard.splice.plan import batch_count, batch_range, place_count, planned_genes, ranking_batch, read_ranking
 from trainyard.splice.planfiles import write_pool, write_ranking
 from trainyard.splice.positions import GeneUnavailableError, build_positions
 from trainyard.splice.reasons import Reason
@@ -120,10 +120,10 @@ class SmallBuild:
         """Write batches and their parts; all, or only some."""
         ranking = self.base / "plan" / "ranking.parquet"
         selection = self.settings.selection
-        taken = planned_count(read_ranking(ranking).num_rows, selection.n_genes)
-        for batch in only or range(1, batch_count(taken, selection.batch_size) + 1):
+        places = place_count(planned_genes(read_ranking(ranking), selection.n_genes), "rank")
+        for batch in only or range(1, batch_count(places, selection.batch_size) + 1):
             files = BatchFiles(self.base, batch)
-            members = ranking_batch(ranking, batch, selection)
+            members = ranking_batch(ranking, batch_range(batch, batch_size=selection.batch_size, places=places))
             build_positions(members, self, files, settings=self.settings.labels)
             settings = RowSettings(
                 self.settings.sampling, self.settings.features, self.settings.export, self.settings.selection.seed

@@ -96,3 +96,15 @@ def test_names_of_batches_are_padded_and_grow() -> None:
     assert [naming.parse_part(name) for name in names] == [12, 123456, None, None, None]
     with pytest.raises(ValueError, match="from 1"):
         naming.batch_label(0)
+
+
+def test_indexes_and_inputs_of_figures_are_a_function_of_the_number_of_batches() -> None:
+    assert [path.name for path in naming.score_indexes(Path("s"), 2)] == ["index_00001.parquet", "index_00002.parquet"]
+    base = Path("results/t/splice")
+    assert naming.figure_inputs("base_scores", base, 2) == [
+        base / "master/part-00001.parquet",
+        base / "master/part-00002.parquet",
+    ]
+    assert naming.figure_inputs("rejections", base, 1)[-1] == base / "batches/ledger_00001.json"
+    with pytest.raises(InputError, match="no figure 'pie'; one of class_balance"):
+        naming.figure_inputs("pie", base, 1)

@@ -9,9 +9,9 @@ import pytest
 
 from trainyard.demo.splice import ANNOTATION, FASTA, write_inputs
 from trainyard.splice.artifacts import find_artifacts
-from trainyard.splice.catalogue import batches, gene_limits, model_files, placed, refuse_missing
+from trainyard.splice.catalogue import batches, gene_limits, member_digests, model_files, placed, refuse_missing
 from trainyard.splice.scorestore import CARD
-from trainyard.splice.settings import SpliceDemoSettings, SpliceModelSettings, SpliceSettings
+from trainyard.splice.settings import SpliceDemoSettings, SpliceModelSettings, SpliceSelectionSettings, SpliceSettings
 from trainyard.yard.errors import InputError
 from trainyard.yard.files import write_json, write_text
 
@@ -115,6 +115,36 @@ def test_all_genes_of_a_list_count_beside_a_policy(folder: Path, tmp_path: Path)
     # It may name genes that the policy may not choose.
     assert gene_limits(settings_of(folder, selection=listed), cache=tmp_path) == (17, 17)
     assert gene_limits(settings_of(folder, selection={**listed, "n_genes": 5}), cache=tmp_path) == (5, 5)
+
+
+def digests_of(folder: Path, text: str, **selection: Any) -> list[str]:
+    write_text(folder / "genes.txt", text)
+    chosen = SpliceSelectionSettings(gene_file=folder / "genes.txt", **{"batch_size": 2, **selection})
+    limit, _ = gene_limits(SpliceSettings(selection=chosen), cache=folder)
+    return list(member_digests(chosen, limit))
+
+
+def test_a_longer_list_changes_the_batches_that_its_new_genes_fall_in(tmp_path: Path) -> None:
+    before = digests_of(tmp_path, "A\nB\nC\n", policy="custom")
+    assert len(set(before)) == len(before) == 2
+    after = digests_of(tmp_path, "# more\nA\nB\nB\nC\nD\nE\n", policy="custom")
+    assert (len(after), after[0]) == (3, before[0])
+    assert not {after[1], after[2]} & set(before)
+    # What the number of genes leaves out does not count.
+    assert digests_of(tmp_path, "A\nB\nC\nD\nE\n", policy="custom", n_genes=3) == before
+    # A gene that is named later may be one that was named before.
+    other = digests_of(tmp_path, "X\nB\nC\nD\n", policy="custom")
+    assert not set(other) & set(after)
+
+
+def test_a_policy_fills_up_with_what_the_whole_list_leaves(tmp_path: Path) -> None:
+    before = digests_of(tmp_path, "A\nB\nC\n", n_genes=7)
+    after = digests_of(tmp_path, "A\nB\nC\nD\n", n_genes=7)
+    assert (len(before), len(after)) == (4, 4)
+    assert before[1] == before[2] == before[3]
+    assert after[0] == before[0]
+    assert not set(after[1:]) & set(before)
+    assert len(set(digests_of(tmp_path, "A\n", n_genes=7))) == 1
 
 
 def test_genes_with_introns_are_counted_in_the_annotation_once(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from small_annotations import TOY_EXONS, Transcript, gtf
 
@@ -116,6 +117,18 @@ def run_batches(reference, store, folder):
         positions_batch([*common, "--batch", str(batch), *place, *scored])
         chosen = ["--seed", "42", "--sampling", "{}", "--features", "{}", "--export", "{}"]
         features_batch([*common, "--batch", str(batch), *chosen])
+
+
+def test_a_batch_without_a_ranking_has_the_genes_of_its_index(reference, store, tmp_path):
+    store.write_index(store.folder / "index_00002.parquet", [store.entries["M"]], model_id="toy")
+    positions_batch([
+        "--reference", str(reference.folder), "--batch", "1", "--scores", str(store.folder),
+        "--labels", LABELS.model_dump_json(), "--out", str(tmp_path),
+    ])  # fmt: skip
+    raw = pq.read_table(BatchFiles(tmp_path, 1).raw, columns=["gene_id"])["gene_id"]
+    assert raw.unique().to_pylist() == ["P", "M"]
+    kinds = read_json(BatchFiles(tmp_path, 1).positions_ledger)["kinds"]
+    assert kinds["gene"] == {"expected": 3, "kept": 2, "rejected": {"all_unknown_bases": 1}}
 
 
 def test_both_commands_build_a_batch_from_the_ranking(reference, store, tmp_path):

@@ -13,12 +13,12 @@ from small_scores import GENES, model_settings, small_reference, transcript
 
 from trainyard.splice import toy
 from trainyard.splice.backends import ModelCard
-from trainyard.splice.plan import POOL
 from trainyard.splice.reasons import Reason
 from trainyard.splice.scorebatch import read_card, score_batch
 from trainyard.splice.scorestore import ScoreStore
+from trainyard.splice.settings import SpliceSelectionSettings
 from trainyard.yard.errors import ConfigError, InputError
-from trainyard.yard.files import read_json, sha256_file
+from trainyard.yard.files import read_json, sha256_file, write_text
 from workflow_scripts.splice_score_batch import main as score_batch_command
 
 INDEX = "index_00001.parquet"
@@ -188,15 +188,13 @@ def test_a_gene_that_the_reference_lacks_is_an_error(reference, tmp_path):
 
 
 def test_the_command_scores_a_batch_of_the_pool(reference, tmp_path, capsys):
-    rows = [
-        {"order": i, "gene_id": g, "chrom": "1", "strand": "+", "length": 380, "n_sites": 6, "source": "policy"}
-        for i, g in enumerate(("Q", "M", "P"))
-    ]
-    POOL.write(tmp_path / "pool.parquet", POOL.table(rows))
-    for batch, genes in ((1, ["Q", "M"]), (2, ["P"])):
+    write_text(tmp_path / "genes.txt", "Q\nM\nP\n")
+    selection = SpliceSelectionSettings(policy="custom", gene_file=tmp_path / "genes.txt").model_dump_json()
+    for batch, begin, genes in ((1, 0, ["Q", "M"]), (2, 2, ["P"])):
         score_batch_command([
-            "--reference", str(reference.folder), "--pool", str(tmp_path / "pool.parquet"), "--batch", str(batch),
-            "--selection", '{"batch_size": 2}', "--settings", "{}", "--threads", "1", "--out", str(tmp_path / "scores"),
+            "--reference", str(reference.folder), "--selection", selection, "--batch", str(batch),
+            "--begin", str(begin), "--end", str(begin + 2),
+            "--settings", "{}", "--threads", "1", "--out", str(tmp_path / "scores"),
         ])  # fmt: skip
         index = tmp_path / "scores" / f"index_0000{batch}.parquet"
         assert list(ScoreStore(tmp_path / "scores", indexes=[index]).entries) == genes

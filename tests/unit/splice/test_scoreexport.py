@@ -131,9 +131,9 @@ def test_bigwig_tracks_hold_what_bedgraph_holds(reference, store, tmp_path):
     np.testing.assert_allclose(values, expected(reference, store, 0, "+")[1:], atol=5.1e-5)
 
 
-def test_the_command_writes_the_genes_of_the_indexes_that_it_is_given(reference, store, tmp_path, capsys):
+def test_the_command_writes_the_genes_of_the_batches_that_count(reference, store, tmp_path, capsys):
     export_command([
-        "--reference", str(reference.folder), "--index", str(store.folder / "index_00001.parquet"),
+        "--reference", str(reference.folder), "--scores", str(store.folder), "--score-batches", "1",
         "--format", "bedgraph", "--out", str(tmp_path),
     ])  # fmt: skip
     assert "donor_plus.bedgraph, acceptor_plus.bedgraph, donor_minus" in capsys.readouterr().out

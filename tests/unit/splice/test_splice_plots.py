@@ -12,6 +12,7 @@ import pytest
 from small_build import built, small_settings
 
 from trainyard.splice import plots
+from trainyard.splice.naming import figure_inputs
 from trainyard.splice.schema import GENES
 from trainyard.splice.settings import SpliceSplitSettings
 from trainyard.splice.split import SPLIT, write_split
@@ -34,18 +35,7 @@ def dataset(tmp_path_factory):
     parts = sorted(build.master.glob("part-*.parquet"))
     rows = pa.concat_tables([pq.read_table(path) for path in parts]).to_pandas()
     splits = SPLIT.read(split).select(["gene_id", "split"]).to_pandas()
-    inputs = {
-        "class_balance": [build.master / "gene_manifest.csv", split],
-        "strata": [split, *parts],
-        "base_scores": parts,
-        "outcome_scores": parts,
-        "features": [build.master / "manifest.json", split],
-        "rejections": [
-            folder / "reference" / "ledger.json",
-            folder / "plan" / "ledger.json",
-            *sorted((folder / "batches").glob("ledger_*.json")),
-        ],
-    }
+    inputs = {name: figure_inputs(name, folder, len(parts)) for name in plots.FIGURES}
     return SimpleNamespace(build=build, inputs=inputs, rows=rows.merge(splits, on="gene_id"))
 
 
@@ -72,8 +62,8 @@ def bars(axes):
 @pytest.mark.parametrize("name", plots.FIGURES)
 def test_every_figure_is_a_png_with_the_same_bytes_each_time(name, dataset, tmp_path):
     for i in range(2):
-        inputs = list(map(str, dataset.inputs[name]))
-        splice_plot_data.main(["--figure", name, "--inputs", *inputs, "--out", str(tmp_path / f"{i}.png")])
+        options = ["--base", str(dataset.build.base), "--batches", "3", "--out", str(tmp_path / f"{i}.png")]
+        splice_plot_data.main(["--figure", name, *options])
     first, second = ((tmp_path / f"{i}.png").read_bytes() for i in range(2))
     assert first == second
     assert first.startswith(b"\x89PNG\r\n\x1a\n")

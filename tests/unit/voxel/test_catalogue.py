@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from trainyard.voxel import catalogue, sizes
 from trainyard.voxel.catalogue import (
@@ -222,6 +223,11 @@ def test_structures_without_their_tables_and_lists_are_refused_by_name(tmp_path)
         refuse_missing(structures(tmp_path, "a.pdb", val_split_file=tmp_path / "absent.txt"))
     with pytest.raises(InputError, match=r"a\.pdb: has no RMSF.*voxel\.inputs\.aggregated_rmsf_file"):
         refuse_missing(structures(tmp_path, "a.pdb", "mdcath_dataset_1abcA00.h5", rmsf=False))
+
+
+def test_more_structures_than_a_command_can_be_given_are_to_be_named_by_their_folder(tmp_path):
+    with pytest.raises(ValidationError, match=r"inputs\.structures has 5000 paths.*name the folder"):
+        structures(tmp_path, structures=[f"/data/structures/{i:05d}.pdb" for i in range(5000)])
 
 
 def test_inputs_that_change_during_a_build_are_noticed(inputs):

@@ -19,10 +19,18 @@ from trainyard.splice.settings import SpliceTrainSettings
 from trainyard.splice.split import SPLITS, TRAIN, VAL
 from trainyard.splice.train.data import SplitRows, open_rows
 from trainyard.splice.train.feed import CLASSES, Feed, check_classes, make_feed
-from trainyard.splice.train.learners import IDENTITY, IDENTITY_COLUMNS, fit_model, kind_of, model_file, read_model
+from trainyard.splice.train.learners import (
+    IDENTITY,
+    IDENTITY_COLUMNS,
+    fit_model,
+    kind_of,
+    model_file,
+    other_model_files,
+    read_model,
+)
 from trainyard.splice.train.model import Fitted, Model
 from trainyard.yard.errors import InputError, IntegrityError
-from trainyard.yard.files import atomic_open, read_json, sha256_file, write_json
+from trainyard.yard.files import atomic_open, faults_named, read_json, sha256_file, write_json
 
 CARD, FEATURES, HISTORY = "model_card.json", "feature_manifest.csv", "history.csv"
 FORMAT = "trainyard-splice-model"
@@ -52,7 +60,8 @@ def train(
 
     Writes into `out` the model (`model.ubj` of xgboost, `model.txt` of lightgbm, `model.json` of others; see
     `learners`), `history.csv` (loss by round), `feature_manifest.csv` (every feature column, used or why not) and,
-    last, `model_card.json`. Equal inputs give equal bytes for one number of threads on one kind of processor.
+    last, `model_card.json`. A model of another kind that stood there is taken away. Equal inputs give equal bytes for
+    one number of threads on one kind of processor.
 
     Args:
         folder: `master/`, or the folder of the line.
@@ -80,6 +89,10 @@ def train(
     file = out / model_file(settings.model)
     with atomic_open(file) as handle:
         handle.write(fitted.model.to_bytes())
+    for name in other_model_files(settings.model):
+        # The card is that of the new model; beside it, an old one would look like part of it.
+        with faults_named(out / name):
+            (out / name).unlink(missing_ok=True)
     _write_history(out / HISTORY, fitted)
     _write_features(out / FEATURES, data, columns, gone, settings)
     write_json(out / CARD, _card(data, splits, file, columns, gone, fitted, settings))

@@ -78,16 +78,16 @@ class Sources:
     table: GeneTable
 
     @classmethod
-    def open(cls, reference: Path, scores: Path, *, indexes: Sequence[Path] | None = None) -> Sources:
+    def open(cls, reference: Path, scores: Path, *, batches: int | None = None) -> Sources:
         """Open the reference and the score store of a build.
 
         Args:
             reference: Folder of the reference.
             scores: Folder of the score store.
-            indexes: Its indexes that count, since those of an earlier plan may stand beside them; None for all.
+            batches: Its batches that count, since those of an earlier plan may stand beside them; None for all.
         """
         found = Reference(reference)
-        return cls(StoredGenes(found, ScoreStore(scores, indexes=indexes)), GeneTable(found.genes))
+        return cls(StoredGenes(found, ScoreStore.of_batches(scores, batches)), GeneTable(found.genes))
 
 
 def full_positions(

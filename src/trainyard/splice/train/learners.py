@@ -51,6 +51,15 @@ def model_file(model: str) -> str:
     return _FILES[kind_of(model)]
 
 
+def other_model_files(model: str) -> list[str]:
+    """Names of the files that hold models of the other kinds, sorted.
+
+    Raises:
+        ConfigError: See `kind_of`.
+    """
+    return sorted(set(_FILES.values()) - {model_file(model)})
+
+
 def fit_model(learn: Feed, watch: Feed | None, settings: SpliceTrainSettings, *, cache: Path) -> Fitted:
     """Fit the model of the settings.
 

@@ -14,7 +14,7 @@ from trainyard.splice.train import boosting, data
 from trainyard.splice.train.ablation import _DEFAULT_RATES
 from trainyard.splice.train.feed import base_scores, make_feed, site_types
 from trainyard.splice.train.fit import read_trained, train
-from trainyard.splice.train.learners import model_file, read_model
+from trainyard.splice.train.learners import SKLEARN, kind_of, model_file, other_model_files, read_model
 from trainyard.splice.train.metrics import average_precision, curve
 from trainyard.splice.train.model import predict
 from trainyard.yard.errors import ConfigError, EnvironmentFault, InputError, IntegrityError
@@ -76,6 +76,20 @@ def test_training_twice_gives_the_same_bytes_and_what_is_read_predicts_the_same(
     assert set(files[0]) == {model_file(name), "model_card.json", "feature_manifest.csv", "history.csv"}
     assert not any(b"sklearn." in data and b"\x80\x04" in data[:2] for data in files[0].values())
     np.testing.assert_array_equal(said[0], said[1])
+
+
+def test_a_model_of_another_kind_takes_the_place_of_the_one_before(simulated, quick, tmp_path):
+    (tmp_path / "mine.txt").write_text("not ours")
+    files = []
+    for name in ("sgd_logistic", "identity", "xgboost", "sgd_logistic"):
+        settings = quick.model_copy(update={"model": name, **MODELS.get(name, {})})
+        train(simulated.master, simulated.splits, simulated.pruned, tmp_path, settings)
+        files.append(sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("m")))
+    assert files == [
+        ["mine.txt", name, "model_card.json"] for name in ("model.json", "model.json", "model.ubj", "model.json")
+    ]
+    assert kind_of(FOREST) == SKLEARN
+    assert other_model_files(FOREST) == ["model.txt", "model.ubj"]
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary"])

@@ -3,9 +3,8 @@
 import json
 
 from trainyard.demo.recovery import is_comparable
-from trainyard.transit.blockfiles import torn_blocks
+from trainyard.transit.blockfiles import refuse_strays, torn_blocks
 from trainyard.transit.catalogue import MEMBERS, plan_summary
-from trainyard.transit.check import refuse_strays
 from trainyard.transit.settings import EVENT_SETTINGS, NOT_OF_THE_DATASET
 from trainyard.yard.blocks import blocks, void_incomplete
 from trainyard.yard.labels import parse_label

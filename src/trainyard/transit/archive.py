@@ -195,19 +195,23 @@ def _one_per_sector(records: Sequence[FileRecord]) -> tuple[tuple[FileRecord, ..
     Numbers of TIC, KIC and EPIC are different stars, so missions are kept apart.
     """
     rejected: list[tuple[str, Reason, str]] = []
+    best: dict[tuple[str, str, int, int], FileRecord] = {}
     rivals: dict[tuple[str, str, int, int], list[FileRecord]] = defaultdict(list)
     for record in records:
         if record.cadence_days < _MIN_CADENCE_DAYS:
             cadence = f"cadence of {record.cadence_days * 86400:.1f} s"
             rejected.append((record.path, Reason.OTHER_CADENCE, cadence))
-        else:
-            rivals[record.kind, record.mission, record.target_id, record.sector].append(record)
-    best: list[FileRecord] = []
-    for key in sorted(rivals):
-        group = rivals[key]
-        if len(group) > 1:
-            group.sort(key=lambda record: (round(record.cadence_days, 6), -record.bytes, record.path))
-        best.append(group[0])
-        detail = f"{group[0].path} is used for this star and sector"
-        rejected += [(other.path, Reason.DUPLICATE_FILE, detail) for other in group[1:]]
-    return tuple(best), rejected
+            continue
+        key = (record.kind, record.mission, record.target_id, record.sector)
+        # Hardly any file has a rival.
+        if best.setdefault(key, record) is not record:
+            rivals[key].append(record)
+    for group, found in rivals.items():
+        first, *others = sorted(
+            [best[group], *found], key=lambda record: (round(record.cadence_days, 6), -record.bytes, record.path)
+        )
+        best[group] = first
+        rejected += [
+            (other.path, Reason.DUPLICATE_FILE, f"{first.path} is used for this star and sector") for other in others
+        ]
+    return tuple(best[group] for group in sorted(best)), rejected

@@ -1,4 +1,7 @@
-"""Files of finished blocks: from the manifests that rules pass on to the shards and tables that a stage reads."""
+"""Files of shards on disk: which a manifest stands for, which have lost theirs, and which should not be there.
+
+The Snakefile uses this module, so it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 from trainyard.transit import naming
 from trainyard.yard.blocks import FOLDER, shards_of
+from trainyard.yard.errors import IntegrityError
 from trainyard.yard.labels import parse_label
 
 
@@ -52,3 +56,24 @@ def torn_blocks(base: Path, blocks: Mapping[str, Sequence[str]]) -> list[Path]:
         if not (manifest := base / stage / FOLDER / f"{block}.json").exists()
         and any(files(base / stage, *parse_label(shard))[0].exists() for shard in shards)
     ]
+
+
+def refuse_strays(base: Path, num_shards: int) -> None:
+    """Who reads all `*.tfrecord` of a folder must not meet those of an earlier number of shards.
+
+    Raises:
+        IntegrityError: Such shards are there.
+    """
+    folders = ["raw", "split", "norm", "select"]
+    strays = [
+        path
+        for folder in folders
+        for path in sorted((base / folder).rglob("*_shard_*.tfrecord"))
+        if not path.stem.endswith(f"-{num_shards:04d}")
+    ]
+    if strays:
+        raise IntegrityError(
+            f"{len(strays)} shards of another transit.plan.num_shards than {num_shards} are there, first {strays[0]};"
+            f" set num_shards back, give this run another name, or delete them:"
+            f" rm -r {' '.join(str(base / folder) for folder in folders)}"
+        )

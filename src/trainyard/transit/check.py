@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from trainyard import __version__
 from trainyard.transit import naming
+from trainyard.transit.blockfiles import refuse_strays
 from trainyard.transit.lightcurves import default_bitmask
 from trainyard.transit.planfiles import FILES, TARGETS, TCES
 from trainyard.transit.reasons import FAULTS, Reason
@@ -84,27 +85,6 @@ def _merged_ledger(base: Path, num_shards: int) -> Ledger:
     paths = [base / "plan" / "ledger.json"]
     paths += [base / "raw" / naming.ledger(shard, num_shards) for shard in range(1, num_shards + 1)]
     return Ledger.merge([Ledger.from_dict(read_json(path), Reason) for path in paths])
-
-
-def refuse_strays(base: Path, num_shards: int) -> None:
-    """Who reads all `*.tfrecord` of a folder must not meet those of an earlier number of shards.
-
-    Raises:
-        IntegrityError: Such shards are there.
-    """
-    folders = ["raw", "split", "norm", "select"]
-    strays = [
-        path
-        for folder in folders
-        for path in sorted((base / folder).rglob("*_shard_*.tfrecord"))
-        if not path.stem.endswith(f"-{num_shards:04d}")
-    ]
-    if strays:
-        raise IntegrityError(
-            f"{len(strays)} shards of another transit.plan.num_shards than {num_shards} are there, first {strays[0]};"
-            f" set num_shards back, give this run another name, or delete them:"
-            f" rm -r {' '.join(str(base / folder) for folder in folders)}"
-        )
 
 
 def _check_ledger(plan: Path, ledger: Ledger, examples: pa.Table) -> None:

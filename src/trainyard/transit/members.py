@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from trainyard.transit.archive import FileRecord
+from trainyard.transit.schema import FLOAT_SCALARS
 from trainyard.transit.tces import Tce
 from trainyard.yard.errors import IntegrityError
 from trainyard.yard.files import faults_named
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NO_SCALARS = dict.fromkeys(FLOAT_SCALARS, math.nan)
 _INDEX = "index.json"
 _STARS_PER_PACK = 1000
 """A job reads a whole pack, about 2 MB."""
@@ -48,7 +51,7 @@ class Star:
     def content(self) -> str:
         """Everything that shapes the examples of this star, as JSON; paths and file times are not in it."""
         files = [(file.kind, file.sector, file.bytes, file.content) for file in self.files]
-        return _encode([self.target_id, [vars(tce) for tce in self.tces], files])
+        return _encode([self.target_id, [_row(tce) for tce in self.tces], files])
 
     @property
     def digest(self) -> str:
@@ -219,7 +222,19 @@ def _lost(folder: Path, digest: str) -> str:
     )
 
 
+def _row(tce: Tce) -> dict[str, Any]:
+    """Values of a TCE. Most of its scalars are NaN, in most tables, and are left out."""
+    known = {name: value for name, value in tce.scalars.items() if value == value}  # noqa: PLR0124 (NaN is not itself)
+    return {**vars(tce), "scalars": known}
+
+
+def _tce(row: dict[str, Any]) -> Tce:
+    """The inverse of `_row`."""
+    scalars = sorted((_NO_SCALARS | row["scalars"]).items())
+    sectors = None if row["sectors"] is None else tuple(row["sectors"])
+    return Tce(**row | {"sectors": sectors, "scalars": dict(scalars)})
+
+
 def _star(content: list[Any], files: list[list[Any]]) -> Star:
     target, tces, _ = content
-    rows = (Tce(**tce | {"sectors": None if tce["sectors"] is None else tuple(tce["sectors"])}) for tce in tces)
-    return Star(target, tuple(rows), tuple(FileRecord(*values) for values in files))
+    return Star(target, tuple(map(_tce, tces)), tuple(FileRecord(*values) for values in files))

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +62,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def simulate(folder: Path, *, stars: int, shards: int) -> Path:
     """Write table, files and headers; returns the configuration."""
-    from trainyard.transit.archive import _CACHE_VERSION, FileRecord
+    from trainyard.transit.archive import HEADERS, FileRecord, Header, save_headers
 
     draw = random.Random(1)
     rows = ["tce_uid,target_id,tce_period,tce_time0bk,tce_duration,disposition,sector_run,ra,dec"]
-    entries: dict[str, list[Any]] = {}
+    headers: dict[str, Header] = {}
     for number in range(stars):
         star, sector = 10_000_000 + number, 1 + number % 26
         period, epoch, hours = draw.uniform(1, 13), draw.uniform(1300, 1310), draw.uniform(1, 6)
@@ -83,11 +82,11 @@ def simulate(folder: Path, *, stars: int, shards: int) -> Path:
             content=f"simulated:{number:032x}", ra=ra, dec=dec, mag=10.0, cadence_days=120 / 86400,
             time_reference="BTJD",
         )  # fmt: skip
-        entries[str(path)] = [FILE_BYTES, path.stat().st_ctime_ns, asdict(record)]
+        headers[str(path)] = Header(path.stat().st_ctime_ns, record)
     (folder / "tces.csv").write_text("\n".join(rows) + "\n")
-    cache = folder / ".trainyard" / "cache" / "transit-headers.json"
-    cache.parent.mkdir(parents=True)
-    cache.write_text(json.dumps({"version": _CACHE_VERSION, "files": entries}))
+    cache = folder / ".trainyard" / "cache"
+    cache.mkdir(parents=True)
+    save_headers(cache / HEADERS, headers)
     inputs = {"source": "archive", "tce_table": str(folder / "tces.csv"), "light_curves": [str(folder / "lc")]}
     config = folder / "config.yaml"
     config.write_text(json.dumps({"run": "bench", "transit": {"inputs": inputs, "plan": {"num_shards": shards}}}))

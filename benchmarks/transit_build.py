@@ -59,7 +59,7 @@ def measure(folder: Path, *, stars: int, shards: int, rounds: int) -> dict[str, 
         with_snakemake.append(run_snakemake(folder / f"with-{number}", config)[1])
         shutil.rmtree(alone, ignore_errors=True)
         # Reading the archive's headers is work of the line, wherever it is done.
-        without_headers = shutil.ignore_patterns("transit-headers.json")
+        without_headers = shutil.ignore_patterns("transit-headers.*")
         shutil.copytree(folder / "first" / ".trainyard", alone / ".trainyard", ignore=without_headers)
         os.sync()
         started = time.perf_counter()

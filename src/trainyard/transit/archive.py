@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import msgspec
 
 from trainyard.transit.headers import Mission, WrongKindError, read_info
 from trainyard.transit.reasons import Reason
 from trainyard.yard.errors import InputError
-from trainyard.yard.files import read_json, write_text
+from trainyard.yard.files import atomic_open
 
 _SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 _MIN_CADENCE_DAYS = 100 / 86400
 """Shorter cadences are the 20-second and 1-minute products; the line is built for 2 minutes and longer."""
-_CACHE_VERSION = 2
+HEADERS = "transit-headers.msgpack"
+"""File, in the cache, of what headers have told."""
+_CACHE_VERSION = 3
 """To be raised with every change of what is read from headers."""
 _SAVE_EVERY = 20_000
 """Headers between two savings; reading them from a network file system takes a minute or more."""
@@ -61,6 +64,20 @@ class Found(NamedTuple):
     changed_ns: int
 
 
+class Header(NamedTuple):
+    """What the headers of a file have told, and when the file had last changed then."""
+
+    changed_ns: int
+    record: FileRecord
+
+
+class _Fault(NamedTuple):
+    """Why a file cannot be used."""
+
+    reason: Reason
+    detail: str
+
+
 def list_files(folders: Iterable[Path]) -> tuple[Found, ...]:
     """All FITS files below the folders, by path.
 
@@ -73,10 +90,12 @@ def list_files(folders: Iterable[Path]) -> tuple[Found, ...]:
             raise InputError(f"{folder}: this archive folder is not there; see transit.inputs")
         for entry in _walk(folder):
             try:
+                entry.path.encode()
                 status = entry.stat()
                 found[entry.path] = Found(entry.path, status.st_size, status.st_ctime_ns)
-            except OSError:  # a link to nowhere
-                found[entry.path] = Found(entry.path, 0, -1)
+            except (OSError, UnicodeEncodeError):  # a link to nowhere, or a name that no table can hold
+                path = os.fsencode(entry.path).decode(errors="backslashreplace")
+                found[path] = Found(path, 0, -1)
     return tuple(found[path] for path in sorted(found))
 
 
@@ -91,34 +110,27 @@ def index_files(found: Sequence[Found], *, quarantine: Sequence[str], cache: Pat
     """
     from trainyard.yard.logs import progress
 
-    known = _load_cache(cache)
-    entries: dict[str, list[Any]] = {}
-    reused = read = 0
-    for item in progress(found, total=len(found), what="archive headers"):
-        path, size, changed_ns = item
-        cached = known.get(path)
-        if cached is not None and cached[:2] == [size, changed_ns]:
-            entries[path] = cached
-            reused += 1
-            continue
+    known = load_headers(cache)
+    headers = {item.path: known[item.path] for item in found if _is_as_read(item, known.get(item.path))}
+    unread = [item for item in found if item.path not in headers]
+    faults: dict[str, _Fault] = {}
+    is_kept_as_is = len(headers) == len(known)
+    for item in progress(unread, total=len(unread), what="archive headers"):
         outcome = _examine(item)
-        entries[path] = [size, changed_ns, outcome]
-        if "reason" not in outcome:
-            read += 1
-            if cache is not None and read % _SAVE_EVERY == 0:
-                _save_cache(cache, {**known, **entries})
-    if cache is not None and (read or reused < len(known)):
-        _save_cache(cache, entries)
-    records: list[FileRecord] = []
-    rejected: list[tuple[str, Reason, str]] = []
-    unwanted = set(quarantine)
-    for path, (_, _, outcome) in entries.items():
-        if unwanted and Path(path).name in unwanted:
-            rejected.append((path, Reason.QUARANTINED, "named in transit.inputs.quarantine"))
-        elif "reason" in outcome:
-            rejected.append((path, Reason(outcome["reason"]), outcome["detail"]))
-        else:
-            records.append(FileRecord(**outcome))
+        if isinstance(outcome, _Fault):
+            faults[item.path] = outcome
+            continue
+        headers[item.path] = Header(item.changed_ns, outcome)
+        is_kept_as_is = False
+        if cache is not None and len(headers) % _SAVE_EVERY == 0:
+            save_headers(cache, {**known, **headers})
+    if cache is not None and not is_kept_as_is:
+        save_headers(cache, headers)
+    names = set(quarantine)
+    unwanted = {item.path for item in found if Path(item.path).name in names} if names else set()
+    records = [header.record for path, header in headers.items() if path not in unwanted]
+    rejected = [(path, Reason.QUARANTINED, "named in transit.inputs.quarantine") for path in unwanted]
+    rejected += [(path, *fault) for path, fault in faults.items() if path not in unwanted]
     chosen, others = _one_per_sector(records)
     return ArchiveIndex(chosen, tuple(sorted(rejected + others)))
 
@@ -141,38 +153,46 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
             raise InputError(f"{here}: this archive folder cannot be listed: {error.strerror}") from error
 
 
-def _save_cache(cache: Path, entries: dict[str, list[Any]]) -> None:
-    """Keep what could be read."""
-    read = {path: entry for path, entry in entries.items() if "reason" not in entry[2]}
-    # json writes and reads NaN, which is how a header without magnitude comes out.
-    write_text(cache, json.dumps({"version": _CACHE_VERSION, "files": read}))
+def _is_as_read(item: Found, header: Header | None) -> bool:
+    return header is not None and header.changed_ns == item.changed_ns and header.record.bytes == item.size
 
 
-def _load_cache(cache: Path | None) -> dict[str, list[Any]]:
+def save_headers(cache: Path, headers: Mapping[str, Header]) -> None:
+    """Keep what headers have told, by path."""
+    with atomic_open(cache) as handle:
+        handle.write(msgspec.msgpack.encode((_CACHE_VERSION, list(headers.values()))))
+
+
+def load_headers(cache: Path | None) -> dict[str, Header]:
+    """What headers have told, by path; nothing if it was not kept, or not by this version."""
     if cache is None or not cache.is_file():
         return {}
     try:
-        content = read_json(cache)
-        return dict(content["files"]) if content["version"] == _CACHE_VERSION else {}
-    except (InputError, KeyError, TypeError):
+        content = cache.read_bytes()
+        version, _ = msgspec.msgpack.decode(content, type=tuple[int, msgspec.Raw])
+        if version != _CACHE_VERSION:
+            return {}
+        _, headers = msgspec.msgpack.decode(content, type=tuple[int, list[Header]])
+    except (OSError, msgspec.MsgspecError):
         return {}  # a cache that cannot be read only costs time
+    return {header.record.path: header for header in headers}
 
 
-def _examine(item: Found) -> dict[str, Any]:
-    """The record of a file, or why it has none, as plain values for the cache."""
+def _examine(item: Found) -> FileRecord | _Fault:
+    """The record of a file, or why it has none."""
     if item.changed_ns < 0:
-        return {"reason": Reason.UNREADABLE, "detail": "cannot be examined; a link to a file that is gone?"}
+        return _Fault(Reason.UNREADABLE, "cannot be examined; a link to nowhere, or a name that is not UTF-8?")
     if item.size == 0:
-        return {"reason": Reason.EMPTY_FILE, "detail": "0 bytes"}
+        return _Fault(Reason.EMPTY_FILE, "0 bytes")
     if not os.access(item.path, os.R_OK):
-        return {"reason": Reason.NO_PERMISSION, "detail": "no permission to read"}
+        return _Fault(Reason.NO_PERMISSION, "no permission to read")
     try:
         info = read_info(Path(item.path))
     except WrongKindError as error:
-        return {"reason": Reason.WRONG_KIND, "detail": str(error)}
+        return _Fault(Reason.WRONG_KIND, str(error))
     except InputError as error:
-        return {"reason": Reason.UNREADABLE, "detail": str(error)}
-    record = FileRecord(
+        return _Fault(Reason.UNREADABLE, str(error))
+    return FileRecord(
         path=item.path,
         kind=info.kind,
         mission=info.mission,
@@ -186,7 +206,6 @@ def _examine(item: Found) -> dict[str, Any]:
         cadence_days=info.cadence_days,
         time_reference=info.time_reference,
     )
-    return dict(vars(record))
 
 
 def _one_per_sector(records: Sequence[FileRecord]) -> tuple[tuple[FileRecord, ...], list[tuple[str, Reason, str]]]:

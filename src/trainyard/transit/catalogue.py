@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainyard.transit.archive import ArchiveIndex, Found, index_files, list_files
-from trainyard.transit.members import is_kept, keep_plan, kept_plan
+from trainyard.transit.archive import HEADERS, ArchiveIndex, Found, index_files, list_files
+from trainyard.transit.members import digest_of, is_kept, keep_plan, kept_plan
 from trainyard.transit.plan import Catalogue, Plan, make_plan
 from trainyard.transit.settings import InputSettings, TransitSettings
 from trainyard.transit.tces import normalise, read_tces
@@ -101,7 +101,7 @@ def plan_summary(
     if known is not None and inputs.source == "demo":
         return known[1]
     found = () if inputs.source == "demo" else _listing(inputs)
-    state = f"{keyed_hash(repr(_table_state(inputs)), repr(found)):016x}"
+    state = digest_of([_table_state(inputs), found])
     if known is not None and known[0] == state:
         return known[1]
     catalogue = (
@@ -144,7 +144,7 @@ def _archive_catalogue(settings: TransitSettings, found: Sequence[Found], cache:
     if inputs.tce_table is None:
         raise InputError("transit.inputs.tce_table is not set")
     table = read_tces(inputs.tce_table, inputs, settings.plan)
-    headers = cache / "transit-headers.json" if cache is not None else None
+    headers = cache / HEADERS if cache is not None else None
     archive = index_files(found, quarantine=inputs.quarantine, cache=headers)
     return Catalogue(table, archive)
 

@@ -175,7 +175,7 @@ def _fold(offset: float, period: float) -> float:
 def _rank(tce: Tce, settings: PlanSettings) -> tuple[bool, int, int, float, str]:
     """Sort key of the better ephemeris: exemplified, strongest disposition, more sectors, higher MES."""
     sectors = len(tce.sectors) if tce.sectors is not None else 1000
-    mes = tce.scalars["tce_max_mult_ev"]
+    mes = tce.scalar("tce_max_mult_ev")
     strength = mes if np.isfinite(mes) else 0.0
     order = DISPOSITIONS.index(tce.disposition)
     return tce.disposition not in settings.tce_example_disps, order, -sectors, -strength, tce.uid

@@ -1,7 +1,7 @@
 """What a shard's jobs need of the plan, kept under its digest where the Snakefile is read.
 
 A file per shard would be thousands of files, which take minutes to make on a network file system. So shards lie in
-packs, one line each: digest and JSON. A pack is named by its content and never changes; the index tells which digest is
+packs, each by its digest. A pack is named by its content and never changes; the index tells which digest is
 in which pack. Packs of earlier plans stay, because their jobs may still be waiting.
 
 Members go to jobs beside Snakemake, not as an output of the plan's rule: with that, every shard would rerun whenever
@@ -12,17 +12,16 @@ the plan's file is written, and `ancient()` on a file that a pending rule makes 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import msgspec
+
 from trainyard.transit.archive import FileRecord
-from trainyard.transit.schema import FLOAT_SCALARS
 from trainyard.transit.tces import Tce
 from trainyard.yard.errors import IntegrityError
 from trainyard.yard.files import faults_named
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NO_SCALARS = dict.fromkeys(FLOAT_SCALARS, math.nan)
 _INDEX = "index.json"
 _STARS_PER_PACK = 1000
 """A job reads a whole pack, about 2 MB."""
@@ -48,15 +46,19 @@ class Star:
     files: tuple[FileRecord, ...]
 
     @property
-    def content(self) -> str:
-        """Everything that shapes the examples of this star, as JSON; paths and file times are not in it."""
+    def content(self) -> bytes:
+        """Everything that shapes the examples of this star; paths and file times are not in it."""
         files = [(file.kind, file.sector, file.bytes, file.content) for file in self.files]
-        return _encode([self.target_id, [_row(tce) for tce in self.tces], files])
+        return _encode((self.target_id, self.tces, files))
 
     @property
     def digest(self) -> str:
         """Fingerprint of the content."""
         return _digest(self.content)
+
+
+_Entry = tuple[tuple[int, tuple[Tce, ...], Any], tuple[FileRecord, ...]]
+"""A star as it is kept: its content, and its files with their places."""
 
 
 class Kept(NamedTuple):
@@ -65,6 +67,14 @@ class Kept(NamedTuple):
     plan: str
     shards: tuple[str, ...]
     splits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Digest of the plan that was kept last, and the digests in each pack, those of this plan first."""
+
+    plan: str | None = None
+    packs: dict[str, list[str]] = field(default_factory=dict)
 
 
 def members_digest(stars: Sequence[Star]) -> str:
@@ -77,8 +87,7 @@ def assignment_digest(assignment: Mapping[int, str]) -> str:
     return digest_of(sorted(assignment.items()))
 
 
-_encode = json.JSONEncoder(sort_keys=True, check_circular=False).encode
-"""JSON; `json.dumps` would make an encoder for each of many thousand stars."""
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 def digest_of(content: object) -> str:
@@ -86,11 +95,7 @@ def digest_of(content: object) -> str:
     return _digest(_encode(content))
 
 
-def _digest(text: str) -> str:
-    return _digest_of_bytes(text.encode())
-
-
-def _digest_of_bytes(data: bytes) -> str:
+def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
@@ -103,9 +108,8 @@ def keep_plan(plan: Plan, folder: Path) -> Kept:
     splits = list(_put_packs(_splits(plan), size, folder))
     digest = plan.digest_with(stars)
     packs = dict([*members, *splits])
-    _, earlier = _index(folder)
-    others = {name: digests for name, digests in earlier.items() if name not in packs}
-    _put(folder / _INDEX, json.dumps({"plan": digest, "packs": packs | others}).encode())
+    others = {name: digests for name, digests in _index(folder).packs.items() if name not in packs}
+    _put(folder / _INDEX, msgspec.json.encode(_Index(digest, packs | others)))
     shards, assignments = (tuple(chain(*(found for _, found in kept))) for kept in (members, splits))
     return Kept(digest, shards, assignments)
 
@@ -115,7 +119,7 @@ def kept_plan(folder: Path) -> str | None:
 
     Members of equal digest are equal but for the places of their files, which are those of this plan.
     """
-    return _index(folder)[0]
+    return _index(folder).plan
 
 
 def is_kept(folder: Path, digests: Sequence[str]) -> bool:
@@ -131,7 +135,7 @@ def read_members(folder: Path, digest: str) -> tuple[Star, ...]:
     Raises:
         IntegrityError: They are not kept, or not what the digest says.
     """
-    stars = tuple(_star(*entry) for entry in _get(folder, digest))
+    stars = tuple(Star(target, tces, files) for (target, tces, _), files in _get(folder, digest, list[_Entry]))
     return _checked(stars, members_digest(stars), digest, folder)
 
 
@@ -141,35 +145,34 @@ def read_assignment(folder: Path, digest: str) -> dict[int, str]:
     Raises:
         IntegrityError: They are not kept, or not what the digest says.
     """
-    assignment = {int(star): str(split) for star, split in _get(folder, digest)}
+    assignment = dict(_get(folder, digest, list[tuple[int, str]]))
     return _checked(assignment, assignment_digest(assignment), digest, folder)
 
 
-def _members(plan: Plan, digests: dict[int, str]) -> Iterator[tuple[str, str]]:
-    """Digest and JSON of the members of every shard; puts the digests of the stars into `digests` on the way."""
+def _members(plan: Plan, digests: dict[int, str]) -> Iterator[tuple[str, bytes]]:
+    """Digest and content of the members of every shard; puts the digests of the stars into `digests` on the way."""
     for shard in range(plan.num_shards):
         stars = plan.members(shard)
         contents = [star.content for star in stars]
         found = {star.target_id: _digest(content) for star, content in zip(stars, contents, strict=True)}
         digests |= found
-        files = (_encode([list(vars(file).values()) for file in star.files]) for star in stars)
-        entries = (f"[{content}, {records}]" for content, records in zip(contents, files, strict=True))
-        yield digest_of([found[target] for target in sorted(found)]), f"[{', '.join(entries)}]"
+        entries = [(msgspec.Raw(content), star.files) for content, star in zip(contents, stars, strict=True)]
+        yield digest_of([found[target] for target in sorted(found)]), _encode(entries)
 
 
-def _splits(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Digest and JSON of the splits of every shard."""
+def _splits(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    """Digest and content of the splits of every shard."""
     for shard in range(plan.num_shards):
         content = _encode(sorted(plan.assignment(shard).items()))
         yield _digest(content), content
 
 
-def _put_packs(shards: Iterable[tuple[str, str]], size: int, folder: Path) -> Iterator[tuple[str, list[str]]]:
+def _put_packs(shards: Iterable[tuple[str, bytes]], size: int, folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Write packs of `size` shards each; yields their names, and the digests in them."""
     remaining = iter(shards)
     while pack := list(islice(remaining, size)):
-        data = "".join(f"{digest} {content}\n" for digest, content in pack).encode()
-        name = f"{_digest_of_bytes(data)}.jsonl"
+        data = _encode({digest: msgspec.Raw(content) for digest, content in pack})
+        name = f"{_digest(data)}.msgpack"
         _put(folder / name, data)
         yield name, [digest for digest, _ in pack]
 
@@ -183,29 +186,28 @@ def _put(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
-def _index(folder: Path) -> tuple[str | None, dict[str, list[str]]]:
-    """Digest of the plan that was kept last, and the digests in each pack, those of this plan first."""
+def _index(folder: Path) -> _Index:
     try:
-        content = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        return str(content["plan"]), dict(content["packs"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, {}
+        return msgspec.json.decode((folder / _INDEX).read_bytes(), type=_Index)
+    except (OSError, msgspec.MsgspecError):
+        return _Index()
 
 
 def _pack_of(folder: Path) -> dict[str, str]:
     """Pack of every digest; of several packs that have it, the last plan's, which knows where the files are now."""
-    _, packs = _index(folder)
+    packs = _index(folder).packs
     return {digest: pack for pack in reversed(packs) for digest in packs[pack]}
 
 
-def _get(folder: Path, digest: str) -> Any:
+def _get(folder: Path, digest: str, kind: type[T]) -> T:
     pack = _pack_of(folder).get(digest)
     if pack is None:
         raise IntegrityError(_lost(folder, digest))
     try:
-        with faults_named(folder / pack), (folder / pack).open(encoding="utf-8") as shards:
-            return json.loads(next(line for line in shards if line.startswith(digest)).removeprefix(digest))
-    except (FileNotFoundError, StopIteration, ValueError) as error:
+        with faults_named(folder / pack):
+            shards = msgspec.msgpack.decode((folder / pack).read_bytes(), type=dict[str, msgspec.Raw])
+        return msgspec.msgpack.decode(shards[digest], type=kind)
+    except (FileNotFoundError, KeyError, msgspec.MsgspecError) as error:
         raise IntegrityError(_lost(folder, digest)) from error
 
 
@@ -220,21 +222,3 @@ def _lost(folder: Path, digest: str) -> str:
         f"{folder}: the planned members of this shard are lost (digest {digest}); delete the folder and run snakemake"
         " again"
     )
-
-
-def _row(tce: Tce) -> dict[str, Any]:
-    """Values of a TCE. Most of its scalars are NaN, in most tables, and are left out."""
-    known = {name: value for name, value in tce.scalars.items() if value == value}  # noqa: PLR0124 (NaN is not itself)
-    return {**vars(tce), "scalars": known}
-
-
-def _tce(row: dict[str, Any]) -> Tce:
-    """The inverse of `_row`."""
-    scalars = sorted((_NO_SCALARS | row["scalars"]).items())
-    sectors = None if row["sectors"] is None else tuple(row["sectors"])
-    return Tce(**row | {"sectors": sectors, "scalars": dict(scalars)})
-
-
-def _star(content: list[Any], files: list[list[Any]]) -> Star:
-    target, tces, _ = content
-    return Star(target, tuple(map(_tce, tces)), tuple(FileRecord(*values) for values in files))

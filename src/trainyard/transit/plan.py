@@ -138,7 +138,7 @@ def in_time_of(tce: Tce, files: Sequence[FileRecord], table_reference: str | Non
         return tce
     shift = BTJD_MINUS_BKJD if files[0].time_reference == "BKJD" else -BTJD_MINUS_BKJD
     epoch = tce.epoch + shift
-    return replace(tce, epoch=epoch, scalars={**tce.scalars, "tce_time0bk": epoch})
+    return replace(tce, epoch=epoch, given={**tce.given, "tce_time0bk": epoch})
 
 
 def _tces_to_build(table: TceTable, plan: PlanSettings, ledger: Ledger) -> dict[int, list[Tce]]:
@@ -270,8 +270,9 @@ def _stratum(tces: Sequence[Tce]) -> str:
 def _position(tces: Sequence[Tce], files: Sequence[FileRecord]) -> tuple[float, float]:
     """Right ascension and declination of a star, degrees: the table's, else a file's, else NaN."""
     for tce in tces:
-        if isfinite(tce.scalars["ra"]) and isfinite(tce.scalars["dec"]):
-            return tce.scalars["ra"], tce.scalars["dec"]
+        ra, dec = tce.scalar("ra"), tce.scalar("dec")
+        if isfinite(ra) and isfinite(dec):
+            return ra, dec
     for file in files:
         if isfinite(file.ra) and isfinite(file.dec):
             return file.ra, file.dec

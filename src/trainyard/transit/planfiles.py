@@ -81,7 +81,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
 
 def _tce_row(tce: Tce, shard: int) -> dict[str, Any]:
     return {
-        **{name: value for name, value in vars(tce).items() if name not in ("scalars", "target_id")},
+        **{name: value for name, value in vars(tce).items() if name not in ("given", "target_id")},
         **tce.scalars,
         "shard": shard,
         "star": tce.target_id,

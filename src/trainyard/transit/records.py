@@ -10,7 +10,7 @@ import numpy as np
 
 from trainyard.transit.archive import FileRecord
 from trainyard.transit.images import WindowImages
-from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, STRING_SCALARS
+from trainyard.transit.schema import NO_SCALARS
 from trainyard.transit.tces import QUIET, Tce
 from trainyard.transit.windows import Resampled, Window
 from trainyard.yard.examples import encode_example, encode_tensor
@@ -45,11 +45,9 @@ class Example:
 
 def star_scalars(tce: Tce | None, file: FileRecord) -> dict[str, Any]:
     """Scalar features of a window: the TCE's row, completed from the file's header where the table has no value."""
-    scalars: dict[str, Any] = dict.fromkeys(FLOAT_SCALARS, float("nan"))
-    scalars |= dict.fromkeys(INT_SCALARS, -1) | dict.fromkeys(STRING_SCALARS, "")
-    scalars["disposition"] = QUIET
+    scalars = NO_SCALARS | {"disposition": QUIET}
     if tce is not None:
-        scalars |= dict(tce.scalars) | {"disposition": tce.disposition}
+        scalars |= dict(tce.given) | {"disposition": tce.disposition}
     scalars["target_id"] = file.target_id
     scalars["mission"] = 0 if file.mission == "TESS" else 1
     for name, value in (("ra", file.ra), ("dec", file.dec), ("mag", file.mag)):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pyarrow as pa
 
 from trainyard.yard.tables import Column, Role, TableContract
@@ -73,6 +76,9 @@ FLOAT_SCALARS: dict[str, tuple[str, str]] = {
     "dec": ("deg", "declination"),
     "ruwe": ("", "Gaia renormalised unit weight error"),
 }
+_NO_NUMBERS = dict.fromkeys(FLOAT_SCALARS, math.nan) | dict.fromkeys(INT_SCALARS, -1)
+NO_SCALARS: dict[str, Any] = dict(sorted((_NO_NUMBERS | dict.fromkeys(STRING_SCALARS, "")).items()))
+"""What stands for each scalar where no table or header tells it; by name, as they are written."""
 _DOUBLE = {"tce_period", "tce_time0bk", "tce_duration", "ra", "dec"}
 _NEVER, _FEATURE = Role.NEVER_A_FEATURE, Role.FEATURE
 _OF_EVERY_STAR = {"mag", "mag_shift", "mag_cat", "mission"}

@@ -148,7 +148,7 @@ def _any(tce: Tce) -> bool:
 
 
 def _strongest_secondary(group: Sequence[Tce]) -> Tce:
-    return max(group, key=lambda tce: np.nan_to_num(tce.scalars["tce_maxmes"], nan=-np.inf))
+    return max(group, key=lambda tce: np.nan_to_num(tce.scalar("tce_maxmes"), nan=-np.inf))
 
 
 def _ephemeris(tce: Tce, *, secondary: bool = False) -> Ephemeris:
@@ -156,8 +156,8 @@ def _ephemeris(tce: Tce, *, secondary: bool = False) -> Ephemeris:
         period=tce.period,
         epoch=tce.epoch,
         duration=tce.duration_hours / 24,
-        secondary_offset=tce.scalars["tce_maxmesd"] if secondary else float("nan"),
-        secondary_mes=tce.scalars["tce_maxmes"] if secondary else float("nan"),
+        secondary_offset=tce.scalar("tce_maxmesd") if secondary else float("nan"),
+        secondary_mes=tce.scalar("tce_maxmes") if secondary else float("nan"),
         period_err=float(np.nan_to_num(tce.period_err)),
         epoch_err=float(np.nan_to_num(tce.epoch_err)),
     )

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from trainyard.transit.headers import REFERENCE_DAYS
 from trainyard.transit.reasons import Reason
 from trainyard.transit.runs import Run, parse_runs
-from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, STRING_SCALARS
+from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, NO_SCALARS, STRING_SCALARS
 from trainyard.transit.settings import InputSettings, PlanSettings
 from trainyard.yard.errors import ConfigError, InputError
 
@@ -58,9 +59,6 @@ _ALIASES: Mapping[str, Sequence[str]] = {
     "tce_num_transits": ("koi_num_transits",),
     "numberOfPlanets": ("koi_count",),
 }
-_NUMBERS = dict.fromkeys(FLOAT_SCALARS, float("nan")) | dict.fromkeys(INT_SCALARS, -1)
-_MISSING: dict[str, Any] = dict(sorted((_NUMBERS | dict.fromkeys(STRING_SCALARS, "")).items()))
-"""Scalars of a row that has none; by name, as they are written."""
 _DISPOSITION_ALIASES = {
     "CONFIRMED": "CP",
     "CANDIDATE": "PC",
@@ -74,8 +72,8 @@ class Tce:
     """One threshold crossing event.
 
     `epoch` is BTJD or BKJD as in the table, `period` in days, `duration_hours` in hours; `sectors` is None where the
-    table does not say which sectors were searched. `scalars` holds the features of schema.INT_SCALARS,
-    FLOAT_SCALARS and STRING_SCALARS (missing: -1, NaN, "").
+    table does not say which sectors were searched. `given` holds those features of schema.NO_SCALARS that the table
+    tells; most tables tell few.
 
     A row that is rejected although it tells of a dip (`TceTable.unmasked`) has a duration of NaN, whatever the table
     says: nobody can tell which cadences its dips take.
@@ -91,7 +89,16 @@ class Tce:
     duration_hours: float
     period_err: float
     epoch_err: float
-    scalars: Mapping[str, Any]
+    given: Mapping[str, Any]
+
+    @property
+    def scalars(self) -> dict[str, Any]:
+        """All scalar features, by name; -1, NaN or "" where the table does not tell."""
+        return {**NO_SCALARS, **self.given}
+
+    def scalar(self, name: str) -> Any:
+        """One of them."""
+        return self.given.get(name, NO_SCALARS[name])
 
     @property
     def can_be_masked(self) -> bool:
@@ -353,8 +360,24 @@ def _tces(
         given["tce_duration"],
         _errors(number.get("tce_period_err", unknown)),
         _errors(number.get("tce_time0bk_err", unknown)),
-        (_MISSING | dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)),
+        _given(given),
     )
+
+
+def _given(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """What each row tells, without its gaps."""
+    with_gaps = [name for name, values in columns.items() if _has_gaps(values, NO_SCALARS[name])]
+    for row in zip(*columns.values(), strict=True):
+        given = dict(zip(columns, row, strict=True))
+        for name in with_gaps:
+            if _has_gaps((given[name],), NO_SCALARS[name]):
+                del given[name]
+        yield given
+
+
+def _has_gaps(values: Sequence[Any], missing: Any) -> bool:
+    is_number = isinstance(missing, float)
+    return any(map(isnan, values)) if is_number else missing in values
 
 
 def _errors(column: Floats) -> list[float]:

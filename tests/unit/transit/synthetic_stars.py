@@ -10,7 +10,6 @@ import numpy as np
 from trainyard.transit.archive import FileRecord
 from trainyard.transit.lightcurves import PreparedCurve
 from trainyard.transit.members import Star
-from trainyard.transit.schema import FLOAT_SCALARS, INT_SCALARS, STRING_SCALARS
 from trainyard.transit.tces import Tce
 
 CADENCE = 2 / 1440
@@ -22,10 +21,8 @@ def make_tce(
     uid="7-1-S1", *, run="1", sectors=(1,), disposition="KP", period=2.0, epoch=START + 1, hours=2.4, errors=None, **row
 ):
     """A TCE; `errors` are those of period and epoch (days), `row` further columns of its table."""
-    scalars = dict.fromkeys(FLOAT_SCALARS, float("nan")) | dict.fromkeys(INT_SCALARS, -1)
-    scalars |= dict.fromkeys(STRING_SCALARS, "")
     target = int(uid.split("-")[0])
-    scalars |= {"target_id": target, "disposition": disposition, "tce_period": period, "tce_time0bk": epoch}
+    given = {"target_id": target, "disposition": disposition, "tce_period": period, "tce_time0bk": epoch}
     period_err, epoch_err = errors or (float("nan"), float("nan"))
     return Tce(
         uid=uid,
@@ -38,7 +35,7 @@ def make_tce(
         duration_hours=hours,
         period_err=period_err,
         epoch_err=epoch_err,
-        scalars=dict(sorted((scalars | row).items())),
+        given=dict(sorted((given | row).items())),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 
 import pytest
@@ -123,7 +123,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_headers_already_read_come_from_the_cache(tmp_path, forget_headers):
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     write_curve(tmp_path / "a.fits")
     first = index(tmp_path, cache=cache)
     forget_headers()
@@ -131,7 +131,7 @@ def test_headers_already_read_come_from_the_cache(tmp_path, forget_headers):
 
 
 def test_the_cache_is_written_when_there_is_news_and_only_then(tmp_path):
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     first, second = (write_curve(tmp_path / f"{k}.fits", primary=TESS | {"SECTOR": k}) for k in (1, 2))
     (tmp_path / "text.fits").write_text("can never be read")
     index(tmp_path, cache=cache)
@@ -140,11 +140,11 @@ def test_the_cache_is_written_when_there_is_news_and_only_then(tmp_path):
     assert cache.stat().st_mtime_ns == before
     second.unlink()
     index(tmp_path, cache=cache)
-    assert json.loads(cache.read_text())["files"].keys() == {str(first)}
+    assert archive.load_headers(cache).keys() == {str(first)}
 
 
 def test_headers_are_saved_on_the_way(tmp_path, monkeypatch):
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     for sector in (1, 2, 3):
         write_curve(tmp_path / f"{sector}.fits", primary=TESS | {"SECTOR": sector})
     examine, seen = archive._examine, []
@@ -160,11 +160,11 @@ def test_headers_are_saved_on_the_way(tmp_path, monkeypatch):
         patch.setattr(archive, "_examine", interrupted)
         with pytest.raises(KeyboardInterrupt):
             index(tmp_path, cache=cache)
-    assert len(json.loads(cache.read_text())["files"]) == 2
+    assert len(archive.load_headers(cache)) == 2
 
 
 def test_a_file_that_has_changed_is_read_again(tmp_path):
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     path = write_curve(tmp_path / "a.fits")
     index(tmp_path, cache=cache)
     path.unlink()
@@ -173,7 +173,7 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(tmp_path, monkeypatch):
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     write_curve(tmp_path / "a.fits")
 
     def fail(path):
@@ -186,7 +186,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(tmp_path, monkeypatch):
 
 
 def test_a_star_without_magnitude_can_be_cached(tmp_path, forget_headers):
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     write_curve(tmp_path / "a.fits", primary=TESS | {"TESSMAG": None})
     first = index(tmp_path, cache=cache)
     assert first.files[0].mag != first.files[0].mag
@@ -196,7 +196,26 @@ def test_a_star_without_magnitude_can_be_cached(tmp_path, forget_headers):
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"version": 0, "files": {}}', b"\xff"])
 def test_a_broken_cache_only_costs_time(tmp_path, content):
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     cache.write_bytes(content)
     write_curve(tmp_path / "a.fits")
     assert len(index(tmp_path, cache=cache).files) == 1
+
+
+def test_a_cache_of_another_version_is_not_used(tmp_path, monkeypatch):
+    write_curve(tmp_path / "a.fits")
+    index(tmp_path, cache=tmp_path / "cache")
+    assert len(archive.load_headers(tmp_path / "cache")) == 1
+    monkeypatch.setattr(archive, "_CACHE_VERSION", archive._CACHE_VERSION + 1)
+    assert archive.load_headers(tmp_path / "cache") == {}
+
+
+def test_a_name_that_is_not_utf8_is_counted(tmp_path):
+    write_curve(tmp_path / "a.fits")
+    try:
+        (tmp_path / "a.fits").rename(tmp_path / os.fsdecode(b"\xe9.fits"))
+    except OSError as error:
+        pytest.skip(f"this file system has no such names: {error}")
+    found = index(tmp_path)
+    assert reasons(found) == [Reason.UNREADABLE]
+    assert found.rejected[0][0].endswith("\\xe9.fits")

@@ -143,12 +143,12 @@ def test_changed_planning_code_plans_again(archive, forbid):
         archive.summary(code="other")
 
 
-@pytest.mark.parametrize("lose", [f"{MEMBERS}/*.jsonl", f"{MEMBERS}/index.json", "*.json"])
+@pytest.mark.parametrize("lose", [f"{MEMBERS}/*.msgpack", f"{MEMBERS}/index.json", "*.json"])
 @pytest.mark.parametrize("how", ["gone", "emptied"])
 def test_what_is_lost_of_the_cache_is_made_again(archive, lose, how):
     first = archive.summary()
     for path in [*archive.cache.glob(lose)]:
-        path.unlink() if how == "gone" or path.suffix == ".jsonl" else path.write_text("{}")
+        path.unlink() if how == "gone" or path.suffix == ".msgpack" else path.write_text("{}")
     assert archive.summary() == first
     assert is_kept(archive.cache / MEMBERS, [*first.shards, *first.splits])
 

@@ -85,7 +85,7 @@ def test_many_shards_make_few_files(tmp_path):
 
 def test_a_lost_pack_is_missed(tmp_path):
     _, shards, splits = keep_plan(plan_of(*STARS), tmp_path)
-    for pack in tmp_path.glob("*.jsonl"):
+    for pack in tmp_path.glob("*.msgpack"):
         pack.unlink()
     assert not is_kept(tmp_path, shards[:1])
     assert not is_kept(tmp_path, splits[:1])
@@ -111,12 +111,12 @@ def test_what_is_not_kept_is_told(tmp_path):
         read_members(tmp_path, "0123456789abcdef")
 
 
-@pytest.mark.parametrize("spoil", [lambda text: text[:-5], lambda text: text.replace("7-1", "7-2"), lambda text: "[]"])
+@pytest.mark.parametrize("spoil", [lambda x: x[:-5], lambda x: x.replace(b"7-1", b"7-2"), lambda _: b"[]"])
 def test_members_that_have_changed_are_refused(tmp_path, spoil):
     star = make_star([make_tce("7-1-S1")], [make_file(7)])
     _, shards, splits = keep_plan(plan_of(star, num_shards=1), tmp_path)
-    for pack in tmp_path.glob("*.jsonl"):
-        pack.write_text(spoil(pack.read_text()).replace("train", "test"))
+    for pack in tmp_path.glob("*.msgpack"):
+        pack.write_bytes(spoil(pack.read_bytes()).replace(b"train", b"tests"))
     for digest, read in ((shards[0], read_members), (splits[0], read_assignment)):
         with pytest.raises(IntegrityError, match="members of this shard are lost"):
             read(tmp_path, digest)

@@ -80,7 +80,7 @@ def test_where_files_lie_changes_no_shard():
         lambda tces, files: (tces, [*files, make_file(1, sector=2)]),
         lambda tces, files: ([dataclasses.replace(tces[0], epoch=1.0), *tces[1:]], files),
         lambda tces, files: (
-            [dataclasses.replace(tces[0], scalars={**tces[0].scalars, "tce_maxmes": 9.0}), *tces[1:]],
+            [dataclasses.replace(tces[0], given={**tces[0].given, "tce_maxmes": 9.0}), *tces[1:]],
             files,
         ),
     ],

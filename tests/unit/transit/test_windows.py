@@ -100,8 +100,8 @@ class TestWorkedExample:
         assert (phase[40], phase[59]) == pytest.approx((-0.477, 0.482), abs=5e-4)
 
     def test_at_most_a_quarter_of_the_sector_can_host_a_negative(self, sector):
-        scalars = self.TCE.scalars | {"tce_maxmes": 8.547, "tce_maxmesd": 2.2101738}
-        binary = dataclasses.replace(self.TCE, scalars=scalars)
+        given = self.TCE.given | {"tce_maxmes": 8.547, "tce_maxmesd": 2.2101738}
+        binary = dataclasses.replace(self.TCE, given=given)
         masks = StarMasks(sector.time, 17, cluster([binary], PlanSettings()), MaskSettings())
         forbidden = masks.forbids_negatives(sector.half_width(self.DURATION))
         quiet = sector.quiet_centres(sector.time[~forbidden], self.DURATION)

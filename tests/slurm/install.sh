@@ -9,7 +9,9 @@ give_up() {
     exit 0
 }
 
-if command -v munged slurmctld slurmd sbatch > /dev/null; then
+# Of several names at once, `command -v` asks for one of them only.
+if command -v munged > /dev/null && command -v slurmctld > /dev/null && command -v slurmd > /dev/null \
+    && command -v sbatch > /dev/null; then
     echo "SLURM is installed: $(slurmctld -V)"
     exit 0
 fi

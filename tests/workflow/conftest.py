@@ -266,7 +266,6 @@ def environment(code: Path, bytecode: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "SNAKEMAKE"))}
     return kept | {
         "PYTHONPATH": os.pathsep.join([str(code / "src"), str(code)]),
-        "PYTHONPYCACHEPREFIX": str(bytecode),
         "XDG_CACHE_HOME": str(bytecode.parent),
     }
 

@@ -5,8 +5,12 @@ import json
 from trainyard.demo.recovery import is_comparable
 from trainyard.transit.blockfiles import refuse_strays, torn_blocks
 from trainyard.transit.catalogue import MEMBERS, plan_summary
-from trainyard.transit.settings import EVENT_SETTINGS, NOT_OF_THE_DATASET
-from trainyard.yard.blocks import blocks, void_incomplete
+from trainyard.transit.settings import (
+    EVENT_SETTINGS,
+    LIGHT_CURVES_PER_JOB,
+    NOT_OF_THE_DATASET,
+)
+from trainyard.yard.blocks import blocks, shards_per_job, void_incomplete
 from trainyard.yard.labels import parse_label
 
 # Stages whose code shapes the dataset.
@@ -164,7 +168,13 @@ with errors_for_people():
     if workflow.is_main_process:
         refuse_strays(Path(RESULTS, "transit"), TRANSIT.plan.num_shards)
     TRANSIT_PLAN = transit_plan()
-    TRANSIT_BLOCKS = blocks(TRANSIT.plan.num_shards, TRANSIT.shards_per_job)
+    TRANSIT_BLOCKS = blocks(
+        TRANSIT.plan.num_shards,
+        TRANSIT.shards_per_job
+        or shards_per_job(
+            TRANSIT.plan.num_shards, TRANSIT_PLAN.light_curves, LIGHT_CURVES_PER_JOB
+        ),
+    )
     TRANSIT_RAW, TRANSIT_SPLIT, TRANSIT_NORM = map(manifests, ("raw", "split", "norm"))
     SHARDS["transit"] = len(TRANSIT_BLOCKS)
     if workflow.is_main_process:

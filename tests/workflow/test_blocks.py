@@ -51,6 +51,11 @@ def test_how_many_shards_a_job_makes_changes_no_byte_of_the_dataset(
     assert workspace.dry_run().nothing_to_do
 
 
+def test_small_shards_share_jobs_where_nobody_says_how_many(workspace: Workspace) -> None:
+    planned = workspace.configure({"transit": {"plan": {"num_shards": 40}}}).dry_run()
+    assert planned.rules["transit_build_shards"] == planned.rules["transit_normalize_shards"] == 8
+
+
 def test_jobs_of_another_size_keep_the_shards_that_are_there(
     in_pairs: Workspace, finished: tuple[Workspace, Outcome, Outcome]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from trainyard.transit import naming
 from trainyard.yard.errors import InputError, IntegrityError
 from trainyard.yard.examples import decode_example
+from trainyard.yard.files import sha256_file
 from trainyard.yard.labels import shard_label
 from trainyard.yard.logs import progress
 from trainyard.yard.receipts import RECEIPT, verify
@@ -32,6 +34,7 @@ class Verified:
 def verify_folder(folder: Path, *, deep: bool = False) -> Verified:
     """Compare every file below a folder that has a receipt with it: size, SHA-256 and number of records.
 
+    So are the tables that were made together with such a file, those that belong below the folder.
     A receipt without its file, a TFRecord file without a receipt, and a set of shards that is incomplete or mixed with
     those of another number of shards are problems too.
 
@@ -50,6 +53,7 @@ def verify_folder(folder: Path, *, deep: bool = False) -> Verified:
         raise InputError(f"{folder}: no file below it has a receipt; give the folder of a run, such as results/demo")
     files = size = records = 0
     problems = []
+    tables: dict[Path, str] = {}
     for path in progress(sorted(vouched), total=len(vouched), what="files"):
         try:
             receipt = verify(path)
@@ -58,12 +62,35 @@ def verify_folder(folder: Path, *, deep: bool = False) -> Verified:
             problems.append(str(error))
         else:
             files, size, records = files + 1, size + receipt.bytes, records + (receipt.records or 0)
+            tables |= {_place(path.parent / name): sha256 for name, sha256 in (receipt.beside or {}).items()}
+    for table, sha256 in sorted(tables.items()):
+        if table.is_relative_to(_place(folder)) and not table.name.endswith(RECEIPT) and table not in vouched:
+            problem = _difference(table, sha256)
+            if problem is None:
+                files, size = files + 1, size + table.stat().st_size
+            else:
+                problems.append(problem)
     found = {path for path in folder.rglob(f"*{_RECORDS}") if path.is_file()}
     problems += [
         f"{path}: has no receipt, so the job that wrote it did not finish; run the same command again"
         for path in sorted(found - vouched)
     ]
     return Verified(files, size, records, (*problems, *_broken_sets(vouched | found)))
+
+
+def _place(path: Path) -> Path:
+    """A path without "..", which a table beside the folder of its shard has."""
+    return Path(os.path.normpath(path))
+
+
+def _difference(table: Path, sha256: str) -> str | None:
+    """What is wrong with a table that was made together with a shard."""
+    if not table.is_file():
+        return f"{table}: the file is missing although a shard was made together with it; run the same command again"
+    found = sha256_file(table)
+    if found == sha256:
+        return None
+    return f"{table}: sha256 is {found}, the receipt of its shard says {sha256}; {_REMEDY}"
 
 
 def _check_records(path: Path, expected: int | None, *, deep: bool) -> None:

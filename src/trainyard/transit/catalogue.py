@@ -9,9 +9,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from trainyard.transit.archive import HEADERS, ArchiveIndex, Found, index_files, list_files
 from trainyard.transit.members import digest_of, is_kept, keep_plan, kept_plan
@@ -19,7 +21,7 @@ from trainyard.transit.plan import Catalogue, Plan, make_plan
 from trainyard.transit.settings import InputSettings, TransitSettings
 from trainyard.transit.tces import normalise, read_tces
 from trainyard.yard.errors import InputError
-from trainyard.yard.files import read_json, write_json
+from trainyard.yard.files import atomic_open
 from trainyard.yard.identity import keyed_hash
 
 MEMBERS = "transit-members"
@@ -37,6 +39,8 @@ class PlanSummary:
     """Number of stars in each shard."""
     bytes: tuple[int, ...]
     """Bytes of input files of each shard."""
+    light_curves: int
+    """Number of light curves in all shards."""
 
 
 @contextmanager
@@ -108,7 +112,8 @@ def plan_summary(
         demo_catalogue(settings, demo_folder) if inputs.source == "demo" else _archive_catalogue(settings, found, cache)
     )
     summary = _summarize(_plan(settings, catalogue), cache / MEMBERS)
-    write_json(file, {"state": state, "summary": asdict(summary)})
+    with atomic_open(file) as handle:
+        handle.write(msgspec.json.encode((state, summary)))
     return summary
 
 
@@ -116,7 +121,14 @@ def _summarize(plan: Plan, members: Path) -> PlanSummary:
     """What the Snakefile needs to know of a plan; what its jobs need is kept in `members`."""
     kept = keep_plan(plan, members)
     files = [[file.bytes for planned in shard for file in planned.star.files] for shard in plan.shards]
-    return PlanSummary(kept.plan, kept.shards, kept.splits, tuple(map(len, plan.shards)), tuple(map(sum, files)))
+    return PlanSummary(
+        plan=kept.plan,
+        shards=kept.shards,
+        splits=kept.splits,
+        targets=tuple(map(len, plan.shards)),
+        bytes=tuple(map(sum, files)),
+        light_curves=sum(file.kind == "lc" for planned in plan.stars for file in planned.star.files),
+    )
 
 
 def demo_catalogue(settings: TransitSettings, folder: Path) -> Catalogue:
@@ -161,11 +173,7 @@ def _table_state(inputs: InputSettings) -> list[Any]:
 
 
 def _load_summary(file: Path) -> tuple[str, PlanSummary] | None:
-    if not file.is_file():
-        return None
     try:
-        content = read_json(file)
-        plan, *by_shard = (content["summary"][name] for name in ("plan", "shards", "splits", "targets", "bytes"))
-        return content["state"], PlanSummary(plan, *map(tuple, by_shard))
-    except (InputError, KeyError, TypeError):
+        return msgspec.json.decode(file.read_bytes(), type=tuple[str, PlanSummary])
+    except (OSError, msgspec.MsgspecError):
         return None  # a cache that cannot be read only costs time

@@ -369,6 +369,8 @@ class ReportSettings(Settings):
 
 EVENT_SETTINGS = frozenset({"duplicates", "max_period_ratio", "period_tolerance", "tce_example_disps"})
 """What building reads of the plan's settings; the others reach a shard by the digest of its members."""
+LIGHT_CURVES_PER_JOB = 700
+"""For so many, starting a job costs less than 5 % of its work (benchmarks/job_overhead.py)."""
 NOT_OF_THE_DATASET = frozenset({"select", "train", "report", "shards_per_job"})
 """Settings of the line that do not shape its dataset."""
 
@@ -393,9 +395,10 @@ class TransitSettings(Settings):
         None,
         ge=1,
         le=1000,
-        description="Shards that one job makes, one after the other; null: one up to 128 shards, beyond that as many as"
-        " keep it to 128 jobs per stage. A job of 700 light curves, on a cluster of 7,000, spends less than 5 % on its"
-        " start. No file of the dataset depends on it, and shards that are whole are kept when it changes.",
+        description="Shards that one job makes, one after the other; null: as many as have 700 light curves, for less"
+        " than 5 % of a job is then its start, but so that 8 jobs or more share the shards, and at most 128. On a"
+        " cluster that takes 7,000. No file of the dataset depends on it, and shards that are whole are kept when it"
+        " changes.",
     )
 
     @property

@@ -23,6 +23,7 @@ from trainyard.transit import naming
 from trainyard.transit.blockfiles import split_examples, split_records
 from trainyard.transit.schema import NORMALIZED_IMAGES, SPLIT_EXAMPLES
 from trainyard.transit.settings import StatisticsSettings
+from trainyard.yard.blocks import remove_other_blocks
 from trainyard.yard.errors import IntegrityError, LeakageError
 from trainyard.yard.examples import decode_example, decode_tensor
 from trainyard.yard.files import atomic_open, write_json
@@ -60,6 +61,7 @@ def sample_shards(split: Path, *, settings: StatisticsSettings, out: Path) -> in
     Raises:
         IntegrityError: Shard, receipt and table disagree, or a pixel is not finite.
     """
+    remove_other_blocks(out)
     shards = zip(split_records([split], "train"), split_examples([split]), strict=True)
     return take_pixels(shards, settings=settings, out=out)
 

@@ -32,27 +32,40 @@ from trainyard.yard.receipts import digest, is_sealed, receipt_path, seal
 
 _log = logging.getLogger(__name__)
 
-JOBS = 128
-"""Jobs per stage that many shards are divided among, where nobody says how many belong together."""
+_FEWEST_JOBS, _MANY_JOBS = 8, 128
+"""Jobs per stage that many shards are divided among where nobody says how many belong together; the cores of a machine
+are to have work, and planning, reading and printing them is to take seconds."""
 _MOST_JOBS = 1000
 """More manifests than that would not fit into the command of a job that reads all of them."""
 FOLDER = "blocks"
 """Folder of manifests, in the folder whose files they vouch for."""
 
 
-def blocks(num_shards: int, per_job: int | None = None) -> dict[str, list[str]]:
-    """Labels of the shards of every block, by the label of the block.
+def shards_per_job(num_shards: int, items: int, items_per_job: int) -> int:
+    """How many shards a job makes where nobody says it.
 
-    They follow from the number of shards alone, so that no new item moves a shard to another job.
+    Jobs are a power of two in number, so that an archive that grows divides its shards otherwise only when it has
+    doubled.
 
     Args:
         num_shards: Number of shards.
-        per_job: Shards per block, the last one may have fewer; None: the least that gives at most `JOBS` blocks.
+        items: What the work of all shards grows with, such as light curves.
+        items_per_job: So many that the start of a job is little beside them.
+    """
+    worth_starting = 1 << (max(1, items // items_per_job).bit_length() - 1)
+    return max(1, min(math.ceil(num_shards / min(worth_starting, _MANY_JOBS)), num_shards // _FEWEST_JOBS))
+
+
+def blocks(num_shards: int, per_job: int) -> dict[str, list[str]]:
+    """Labels of the shards of every block, by the label of the block.
+
+    Args:
+        num_shards: Number of shards.
+        per_job: Shards per block; the last one may have fewer.
 
     Raises:
         ConfigError: Too many blocks.
     """
-    per_job = per_job or math.ceil(num_shards / JOBS)
     labels = shard_labels(num_shards)
     parts = [labels[start : start + per_job] for start in range(0, num_shards, per_job)]
     if len(parts) > _MOST_JOBS:
@@ -104,7 +117,9 @@ def make_block(manifest: Path, units: Sequence[Unit]) -> str:
     lock = RunLock(manifest.parent, manifest.stem)
     lock.acquire(wait=True)
     with lock:
-        _remove_others(manifest)
+        remove_other_blocks(manifest)
+        with faults_named(manifest):
+            manifest.unlink(missing_ok=True)
         made = [_kept_or_made(unit) for unit in progress(units, total=len(units), what=f"block {manifest.stem}")]
         failed = [one for one in made if isinstance(one, TrainyardError)]
         if failed:
@@ -133,13 +148,18 @@ def _kept_or_made(unit: Unit) -> bool | TrainyardError:
     return True
 
 
-def _remove_others(manifest: Path) -> None:
-    """Remove a manifest that is to be made again, and those of another number of blocks."""
-    _, total = parse_label(manifest.stem)
-    for path in manifest.parent.glob("*.json"):
-        if path == manifest or not path.stem.endswith(f"-{total:04d}"):
-            with faults_named(path):
-                path.unlink(missing_ok=True)
+def remove_other_blocks(path: Path) -> None:
+    """Remove the files that stand for blocks as `path` does, but where shards are divided into another number of them.
+
+    Raises:
+        EnvironmentFault: One may not be removed.
+    """
+    kind, underscore, label = path.stem.rpartition("_")
+    _, total = parse_label(label)
+    for other in path.parent.glob(f"{kind}{underscore}*-*{path.suffix}"):
+        if not other.stem.endswith(f"-{total:04d}"):
+            with faults_named(other):
+                other.unlink(missing_ok=True)
 
 
 def _vouched(files: Iterable[Path], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -10,7 +10,7 @@ from trainyard.publish.verify import verify_folder
 from trainyard.yard.errors import InputError
 from trainyard.yard.examples import encode_example
 from trainyard.yard.files import atomic_open
-from trainyard.yard.receipts import receipt_path, write_receipt
+from trainyard.yard.receipts import receipt_path, seal, write_receipt
 from trainyard.yard.tfrecord import RecordWriter
 
 EXAMPLES = [encode_example({"uid": f"star-{i}", "flux": [1.0, 0.9, 1.0]}) for i in range(3)]
@@ -153,3 +153,19 @@ def test_a_folder_without_receipts_is_no_success(tmp_path: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such folder"):
         verify_folder(tmp_path / "nowhere")
+
+
+def test_tables_made_together_with_a_shard_are_compared(shards: list[Path], tmp_path: Path) -> None:
+    inside, outside = tmp_path / "raw" / "aux_tbls" / "examples.csv", tmp_path / "elsewhere.csv"
+    for table in (inside, outside):
+        table.parent.mkdir(exist_ok=True)
+        table.write_text("uid\n1\n")
+    seal(shards[0], [inside, outside], "0" * 16)
+    assert verify_folder(tmp_path).problems == ()
+    assert verify_folder(tmp_path).files == 4
+    outside.unlink()
+    assert verify_folder(tmp_path / "raw").problems == ()
+    inside.write_text("uid\n2\n")
+    changed, missing = sorted(verify_folder(tmp_path).problems, reverse=True)
+    assert changed.startswith(f"{inside}: sha256 is ")
+    assert missing.startswith(f"{outside}: the file is missing")

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.yard.blocks import JOBS, Source, Unit, blocks, make_block, read_block, shards_of, void_incomplete
+from trainyard.yard.blocks import (
+    Source,
+    Unit,
+    blocks,
+    make_block,
+    read_block,
+    remove_other_blocks,
+    shards_of,
+    shards_per_job,
+    void_incomplete,
+)
 from trainyard.yard.errors import ConfigError, EnvironmentFault, IntegrityError
 from trainyard.yard.labels import shard_labels
 from trainyard.yard.locks import RunLock
@@ -56,11 +66,25 @@ def test_every_shard_is_in_one_block_and_they_are_in_order(num_shards: int, per_
     assert {len(shards) for shards in list(found.values())[:-1]} <= {per_job}
 
 
-@given(st.integers(1, 9999))
-def test_where_nobody_says_there_are_as_many_jobs_as_planning_can_bear(num_shards: int) -> None:
-    found = blocks(num_shards)
-    assert min(num_shards, JOBS // 2) <= len(found) <= JOBS
-    assert num_shards > JOBS or len(found) == num_shards
+@given(st.integers(1, 9999), st.integers(0, 10**6))
+def test_where_nobody_says_a_job_is_worth_its_start_unless_there_would_be_few(num_shards: int, items: int) -> None:
+    per_job = shards_per_job(num_shards, items, 700)
+    jobs = len(blocks(num_shards, per_job))
+    assert jobs <= 128
+    assert jobs >= min(num_shards, 8)
+    if jobs > 15:
+        assert items / jobs >= 700
+
+
+def test_eight_jobs_are_left_to_small_archives_and_no_shard_is_divided() -> None:
+    assert [shards_per_job(n, 0, 700) for n in (1, 8, 9, 16, 40)] == [1, 1, 1, 2, 5]
+    assert shards_per_job(40, 10**6, 700) == 1
+
+
+def test_an_archive_that_grows_divides_its_shards_otherwise_when_it_has_doubled() -> None:
+    jobs = [len(blocks(1000, shards_per_job(1000, items, 700))) for items in range(0, 200_000, 100)]
+    assert sorted(set(jobs)) == [8, 16, 32, 63, 125]
+    assert jobs == sorted(jobs)
 
 
 def test_more_jobs_than_a_command_can_name_are_refused() -> None:
@@ -213,3 +237,11 @@ def test_a_broken_manifest_is_refused_and_void(manifest: Path, content: str) -> 
     with pytest.raises(IntegrityError, match=r"0001-0001\.json: no manifest of a block"):
         read_block(manifest)
     assert void_incomplete(manifest.parent.parent, ["0001-0001"]) == [manifest]
+
+
+def test_files_of_another_number_of_blocks_are_removed_and_no_others(tmp_path: Path) -> None:
+    names = ["sample_0001-0002.npz", "sample_0001-0003.npz", "sample_0002-0003.npz", "rest_0001-0003.npz", "notes.npz"]
+    for name in names:
+        (tmp_path / name).touch()
+    remove_other_blocks(tmp_path / "sample_0002-0002.npz")
+    assert {path.name for path in tmp_path.iterdir()} == {names[0], *names[3:]}

@@ -28,8 +28,8 @@ workflow = _load("slurm_workflow_tests", Path(__file__).parents[1] / "workflow" 
 # Every level of the graph waits for a look at the state of the jobs, and every job for two Snakemakes.
 workflow.PATIENCE_S = 1200  # type: ignore[attr-defined]
 slurm_cluster = _load("slurm_cluster", Path(__file__).with_name("cluster.py"))
-code, bytecode, changed_code, open_workspace = (
-    workflow.code, workflow.bytecode, workflow.changed_code, workflow.open_workspace,
+code, cache, changed_code, started, open_workspace = (
+    workflow.code, workflow.cache, workflow.changed_code, workflow.started, workflow.open_workspace,
 )  # fmt: skip
 
 LINES = ["transit", "voxel", "splice"]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from slurm_workflow_tests import Outcome, Running, Workspace, poll
 
-from trainyard.demo.voxel import RMSF, VOXELS, list_name, write_inputs
+from trainyard.demo.voxel import write_inputs
+from trainyard.demo.voxel_files import RMSF, VOXELS, list_name
 from trainyard.voxel.settings import VoxelDemoSettings
 
 CONFIG: Mapping[str, Any] = {

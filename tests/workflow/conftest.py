@@ -6,8 +6,10 @@ once and copied, with Snakemake's own records, by the tests that go on from them
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -20,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -31,6 +33,7 @@ from trainyard.transit.settings import DemoSettings
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "config", "profiles", "envs", "docs", "src", "workflow_scripts", ".gitignore")
 PATIENCE_S = 240
+T = TypeVar("T")
 
 STARS = DemoSettings(stars=8, sectors=1, days=6.0, stamp=5)
 CONFIG: Mapping[str, Any] = {
@@ -164,8 +167,8 @@ class Workspace:
 
     folder: Path
     code: Path
-    bytecode: Path
-    started: list[Running] = field(default_factory=list)
+    cache: Path
+    started: list[Running]
     usual: Mapping[str, Any] = field(default_factory=lambda: CONFIG)
     target: str = "transit_data"
 
@@ -204,7 +207,7 @@ class Workspace:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=environment(self.code, self.bytecode),
+                env=environment(self.code, self.cache),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -261,12 +264,12 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def environment(code: Path, bytecode: Path) -> dict[str, str]:
-    """Environment in which a copy of the code is what runs, and is compiled once."""
+def environment(code: Path, cache: Path) -> dict[str, str]:
+    """Environment in which a copy of the code is what runs, with a folder for the caches of the user."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "SNAKEMAKE"))}
     return kept | {
         "PYTHONPATH": os.pathsep.join([str(code / "src"), str(code)]),
-        "XDG_CACHE_HOME": str(bytecode.parent),
+        "XDG_CACHE_HOME": str(cache),
     }
 
 
@@ -281,16 +284,32 @@ def copy_code(source: Path, folder: Path) -> Path:
     return folder
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) -> tuple[Path, T]:
+    """A folder that one of the workers makes for all of them, and what its making has returned."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    result = shared / f"{name}.pickle"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            folder = shared / f"{name}-{os.getpid()}"
+            folder.mkdir()
+            result.write_bytes(pickle.dumps((folder, make(folder))))
+    folder, made = pickle.loads(result.read_bytes())
+    return folder, made
+
+
 @pytest.fixture(scope="session")
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder for compiled Python, which the environment of a test may forbid elsewhere."""
-    return tmp_path_factory.mktemp("cache") / "bytecode"
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder for the caches of the user, so that tests neither find nor leave any."""
+    return made_once(tmp_path_factory, "cache", lambda _: None)[0]
 
 
 @pytest.fixture(scope="session")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code as it is now."""
-    return copy_code(REPOSITORY, tmp_path_factory.mktemp("code") / "trainyard")
+    folder, _ = made_once(tmp_path_factory, "code", lambda folder: copy_code(REPOSITORY, folder / "trainyard"))
+    return folder / "trainyard"
 
 
 @pytest.fixture
@@ -308,24 +327,29 @@ def changed_code(code: Path, tmp_path: Path) -> Callable[[Callable[[Path], objec
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of eight stars, one sector each, and its TCE table."""
-    folder = tmp_path_factory.mktemp("archive") / "in"
-    write_inputs(STARS, folder)
-    return folder
+    folder, _ = made_once(tmp_path_factory, "archive", lambda folder: write_inputs(STARS, folder / "in"))
+    return folder / "in"
 
 
 @pytest.fixture(scope="session")
-def open_workspace(code: Path, bytecode: Path) -> Iterator[Callable[[Path, Mapping[str, Any], str], Workspace]]:
-    """Opens a folder to build in, with a configuration and a target; runs that are left are stopped in the end."""
-    opened: list[Workspace] = []
+def started() -> Iterator[list[Running]]:
+    """All runs of a worker; those that are left are stopped in the end."""
+    runs: list[Running] = []
+    yield runs
+    for run in runs:
+        run.stop()
+
+
+@pytest.fixture(scope="session")
+def open_workspace(
+    code: Path, cache: Path, started: list[Running]
+) -> Callable[[Path, Mapping[str, Any], str], Workspace]:
+    """Opens a folder to build in, with a configuration and a target."""
 
     def make(folder: Path, config: Mapping[str, Any], target: str) -> Workspace:
-        opened.append(Workspace(folder, code, bytecode, usual=config, target=target).configure())
-        return opened[-1]
+        return Workspace(folder, code, cache, started, usual=config, target=target).configure()
 
-    yield make
-    for workspace in opened:
-        for run in workspace.started:
-            run.stop()
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -349,11 +373,20 @@ def workspace(make_workspace: Callable[[Path], Workspace], tmp_path: Path) -> Wo
 
 @pytest.fixture(scope="session")
 def finished(
-    make_workspace: Callable[[Path], Workspace], tmp_path_factory: pytest.TempPathFactory
+    make_workspace: Callable[[Path], Workspace],
+    code: Path,
+    cache: Path,
+    started: list[Running],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Workspace, Outcome, Outcome]:
     """A finished build with four cores: its folder, the dry run before it, and the run."""
-    workspace = make_workspace(tmp_path_factory.mktemp("finished") / "work")
-    return workspace, workspace.dry_run(), workspace.build()
+
+    def make(folder: Path) -> tuple[Outcome, Outcome]:
+        workspace = make_workspace(folder / "work")
+        return workspace.dry_run(), workspace.build()
+
+    folder, (planned, done) = made_once(tmp_path_factory, "finished", make)
+    return Workspace(folder / "work", code, cache, started), planned, done
 
 
 @pytest.fixture(scope="session")
@@ -361,11 +394,15 @@ def trained(finished: tuple[Workspace, Outcome, Outcome], tmp_path_factory: pyte
     """A copy of the finished build, with a small network trained, scored and drawn; to be copied, not changed."""
     if find_spec("tensorflow") is None:
         pytest.skip("training needs TensorFlow")
-    workspace = finished[0].copy(tmp_path_factory.mktemp("trained") / "work")
-    workspace.usual = merged(CONFIG, {"transit": {"train": TRAIN}})
-    outcome = workspace.configure().snakemake("--cores", "2", "transit")
-    assert outcome.code == 0, outcome.text
-    return workspace
+
+    def make(folder: Path) -> None:
+        workspace = replace(finished[0].copy(folder / "work"), usual=usual)
+        outcome = workspace.configure().snakemake("--cores", "2", "transit")
+        assert outcome.code == 0, outcome.text
+
+    usual = merged(CONFIG, {"transit": {"train": TRAIN}})
+    folder, _ = made_once(tmp_path_factory, "trained", make)
+    return replace(finished[0], folder=folder / "work", usual=usual)
 
 
 @pytest.fixture

@@ -87,11 +87,10 @@ def test_a_plan_of_300_shards_is_listed_in_full(workspace: Workspace) -> None:
     shards = 300
     demo = {"stars": 600, "sectors": 1}
     select = {"deep": {"materialize": False}}
-    changes = {"inputs": None, "demo": demo, "plan": {"num_shards": shards}, "select": select}
+    changes = {"inputs": None, "demo": demo, "plan": {"num_shards": shards}, "select": select, "shards_per_job": 3}
     workspace.configure({"transit": changes})
     listed = workspace.dry_run()
-    jobs = 100  # beyond 128 shards, a job makes several
-    expected = Counter({rule: jobs if rule.endswith("_shards") else n for rule, n in DATA.items()})
+    expected = Counter({rule: 100 if rule.endswith("_shards") else n for rule, n in DATA.items()})
     del expected["transit_materialize_shards"]
     assert listed.rules == expected | Counter(demo_transit=1)
     labels = {f"{shard:04d}-{shards:04d}" for shard in range(1, shards + 1)}

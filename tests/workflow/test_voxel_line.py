@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from trainyard.demo.voxel import RMSF, VOXELS, list_name, write_inputs
+from trainyard.demo.voxel import write_inputs
+from trainyard.demo.voxel_files import RMSF, VOXELS, list_name
 from trainyard.voxel.settings import VoxelDemoSettings
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.demo import voxel_proteins as planted
+from trainyard.demo.voxel_files import MANIFEST, RMSF, STRUCTURES, TRUTH, VOXELS, list_name
 from trainyard.demo.voxel_labels import COLUMNS, KELVINS, expected, rmsf_rows
 from trainyard.demo.voxel_proteins import Protein, make_protein, split_lists
 from trainyard.voxel.aposteriori import ledger_path, voxelize_files
@@ -20,14 +21,6 @@ from trainyard.voxel.settings import VoxelDemoSettings, VoxelizeSettings
 from trainyard.yard.files import atomic_open, faults_named, sha256_file, write_json, write_text
 from trainyard.yard.logs import progress
 from trainyard.yard.receipts import receipt_path
-
-STRUCTURES, VOXELS, RMSF = "structures", "voxels.hdf5", "aggregated_rmsf_all_temps.csv"
-TRUTH, MANIFEST = "truth.json", "demo_manifest.json"
-
-
-def list_name(split: str) -> str:
-    """Return the file name of a split list."""
-    return f"{split}_domains.txt"
 
 
 def write_inputs(settings: VoxelDemoSettings, folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard.demo.voxel_files import RMSF, VOXELS, list_name
 from trainyard.voxel import mdcath
 from trainyard.voxel.hdf5 import open_voxels
 from trainyard.voxel.inventory import inventory
@@ -160,15 +161,13 @@ def placed(settings: VoxelSettings, *, demo: Path, voxelized: Path) -> VoxelSett
         demo: Folder of the demo's inputs.
         voxelized: Voxel file made of structures.
     """
-    from trainyard.demo import voxel as simulated
-
     inputs = settings.inputs
     if inputs.source == "structures":
         own = inputs.aggregated_rmsf_file or [voxelized.with_name("rmsf.csv")]
         inputs = inputs.model_copy(update={"voxel_file": voxelized, "aggregated_rmsf_file": own})
     elif inputs.source == "demo":
-        lists = {f"{split}_split_file": demo / simulated.list_name(split) for split in SPLITS}
-        tables = {"voxel_file": demo / simulated.VOXELS, "aggregated_rmsf_file": [demo / simulated.RMSF]}
+        lists = {f"{split}_split_file": demo / list_name(split) for split in SPLITS}
+        tables = {"voxel_file": demo / VOXELS, "aggregated_rmsf_file": [demo / RMSF]}
         inputs = inputs.model_copy(update={**tables, **lists})
     return settings.model_copy(update={"inputs": inputs})
 

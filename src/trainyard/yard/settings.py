@@ -12,4 +12,4 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """A closed set of named values; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -13,7 +13,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from trainyard.demo import voxel_proteins as planted
-from trainyard.demo.voxel import MANIFEST, RMSF, STRUCTURES, TRUTH, VOXELS, list_name, write_inputs
+from trainyard.demo.voxel import write_inputs
+from trainyard.demo.voxel_files import MANIFEST, RMSF, STRUCTURES, TRUTH, VOXELS, list_name
 from trainyard.demo.voxel_folds import dihedral, make_fold
 from trainyard.demo.voxel_proteins import make_protein
 from trainyard.voxel.aposteriori import ledger_path

@@ -1,4 +1,7 @@
-"""Which features a model may see, and what shape they have in a set of shards."""
+"""Which features a model may see, and what shape they have in a set of shards.
+
+The Snakefile uses the names, so nothing that reads records is imported until it is needed.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,7 @@ import numpy as np
 
 from trainyard.transit.features import FEATURES, POINTS
 from trainyard.yard.errors import ConfigError, InputError
-from trainyard.yard.examples import decode_example, decode_tensor
 from trainyard.yard.tables import Role
-from trainyard.yard.tfrecord import read_records
 
 _ALLOWED = [feature for feature in FEATURES if feature.role is Role.FEATURE]
 POINT_INPUTS = tuple(feature.name for feature in _ALLOWED if feature.shape == POINTS)
@@ -56,6 +57,9 @@ def read_inputs(shards: Sequence[Path], features: Sequence[str], *, with_images:
         ConfigError: A feature is not allowed as input, is given twice, or none is left.
         InputError: No record carries a feature that is asked for.
     """
+    from trainyard.yard.examples import decode_tensor
+    from trainyard.yard.tfrecord import read_records
+
     points, images = split_features(features)
     images = images if with_images else ()
     if not points and not images:
@@ -99,6 +103,8 @@ def split_features(features: Sequence[str]) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _first_with(records: Iterable[bytes], names: Sequence[str], where: str) -> dict[str, list[bytes] | np.ndarray]:
+    from trainyard.yard.examples import decode_example
+
     missing: Sequence[str] = names
     for record in records:
         example = decode_example(record)

@@ -1,8 +1,8 @@
 """What a job costs beyond its work, on one machine and on SLURM, and how large it must be for that to be 5 %.
 
 Every line is built from simulated inputs three times, each shard by jobs of its own: as it is, with more shards, and
-with more units (stars, residues, genes). More shards of the same units cost overhead alone: Snakemake, and the start of
-the commands. More units in as many shards cost work alone. Numbers are CPU seconds of all processes, which another user
+with more units (light curves, residues, nucleotides). More shards of the same units cost overhead alone: Snakemake, and
+the start of the commands. More units in as many shards cost work alone. Numbers are CPU seconds of all processes, which another user
 of the machine disturbs less than seconds on the clock. What SLURM adds to a job, two Snakemakes that read the
 Snakefile, is the time that the job holds its node without its command, from jobs on the test cluster where SLURM is
 installed.
@@ -25,7 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.demo.splice import eligible_genes
+from trainyard.demo.splice_genes import is_eligible, make_gene
 from trainyard.splice.settings import SpliceDemoSettings
+from trainyard.transit.settings import LIGHT_CURVES_PER_JOB
+from trainyard.yard.resources import NUCLEOTIDES_PER_GENE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CLUSTER = REPOSITORY / "tests" / "slurm" / "cluster.py"
@@ -35,6 +38,12 @@ SHARE = 0.05
 def eligible(genes: int) -> int:
     """Genes of the demo that enter the dataset, of so many that are simulated."""
     return eligible_genes(SpliceDemoSettings(genes=genes))
+
+
+def nucleotides(genes: int) -> int:
+    """Their nucleotides."""
+    seed = SpliceDemoSettings().seed
+    return sum(make_gene(seed, number).length for number in range(genes) if is_eligible(number))
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,11 @@ class Line:
 LINES = {
     # A light curve is a sector of 26 days, as TESS observes it, with a pixel file of the usual size; a star has one.
     # The jobs: build, split and sample, normalize.
-    "transit": Line("light curves", 700, 3, lambda stars: stars, few=2, many=8, small=12, large=60),
+    "transit": Line("light curves", LIGHT_CURVES_PER_JOB, 3, lambda stars: stars, few=2, many=8, small=12, large=60),
     "voxel": Line("residues", 500 * 140, 1, lambda domains: domains * 140, few=2, many=8, small=60, large=240),
-    # Genes of 3,000 bases and a model that costs next to nothing. A human gene has 66,000, and five members of the
-    # widest network take 50 s on two cores for it. The jobs: score, positions, features.
-    "splice": Line("short genes without a network", 250, 3, eligible, few=2, many=8, small=60, large=240),
+    # A model that costs next to nothing; five members of the widest network take 50 s on two cores for a human gene.
+    # The jobs: score, positions, features.
+    "splice": Line("nucleotides", 250 * NUCLEOTIDES_PER_GENE, 3, nucleotides, few=2, many=8, small=60, large=240),
 }
 CONFIGS: dict[str, Any] = {
     "transit": lambda stars, shards: {
@@ -113,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     results = {name: measure(name, LINES[name], extra) for name in args.lines}
     for name, one in results.items():
         print(
-            f"{name}: {one.work_per_unit:.4f} s of work per unit ({one.unit}), {one.overhead_per_shard:.2f} s of"
+            f"{name}: {one.work_per_unit:.3g} s of work per unit ({one.unit}), {one.overhead_per_shard:.2f} s of"
             f" overhead: {one.share_at_default:.1%} at {one.default:,} {one.unit} per job, {SHARE:.0%} at"
             f" {one.least_units:,}"
         )

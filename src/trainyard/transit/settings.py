@@ -369,7 +369,7 @@ class ReportSettings(Settings):
 
 EVENT_SETTINGS = frozenset({"duplicates", "max_period_ratio", "period_tolerance", "tce_example_disps"})
 """What building reads of the plan's settings; the others reach a shard by the digest of its members."""
-LIGHT_CURVES_PER_JOB = 700
+LIGHT_CURVES_PER_JOB = 1000
 """For so many, starting a job costs less than 5 % of its work (benchmarks/job_overhead.py)."""
 NOT_OF_THE_DATASET = frozenset({"select", "train", "report", "shards_per_job"})
 """Settings of the line that do not shape its dataset."""
@@ -395,7 +395,7 @@ class TransitSettings(Settings):
         None,
         ge=1,
         le=1000,
-        description="Shards that one job makes, one after the other; null: as many as have 700 light curves, for less"
+        description="Shards that one job makes, one after the other; null: as many as have 1,000 light curves, for less"
         " than 5 % of a job is then its start, but so that 8 jobs or more share the shards, and at most 128. On a"
         " cluster that takes 7,000. No file of the dataset depends on it, and shards that are whole are kept when it"
         " changes.",

@@ -3,7 +3,7 @@
 Simulates an archive as the transit line sees it when it plans: a TCE table, files that have a size but no content, and
 the headers as an earlier run has kept them. Then runs `snakemake -n` as a user would, with nothing built: once with an
 empty cache of the plan, and once more as every later run does. Says what of it is our plan, our Snakefile, Snakemake's
-graph (four jobs for some 70 shards) and its printing.
+graph (four jobs for some 135 shards) and its printing.
 
     python benchmarks/dry_run.py [--shards 8600] [--stars-per-shard 20] [--json FILE]
 """

@@ -2,9 +2,9 @@
 
 Every line is built from simulated inputs three times, each shard by jobs of its own: as it is, with more shards, and
 with more units (light curves, residues, nucleotides). More shards of the same units cost overhead alone: Snakemake, and
-the start of the commands. More units in as many shards cost work alone. Numbers are CPU seconds of all processes, which another user
-of the machine disturbs less than seconds on the clock. What SLURM adds to a job, two Snakemakes that read the
-Snakefile, is the time that the job holds its node without its command, from jobs on the test cluster where SLURM is
+the start of the commands. More units in as many shards cost work alone. Numbers are CPU seconds of all processes, which
+another user of the machine disturbs less than seconds on the clock. What SLURM adds to a job, two Snakemakes that read
+the Snakefile, is the time that the job holds its node without its command, from jobs on the test cluster where SLURM is
 installed.
 
     python benchmarks/job_overhead.py [--lines transit voxel splice] [--json FILE]

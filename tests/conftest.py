@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ REAL_DATA = REPOSITORY.parent / "shared" / "data"
 FIRST = ("test_cluster_failures.py", "test_real_splice_line.py", "test_cluster_lines.py", "workflow", "real", "unit")
 """Files and folders in the order in which their tests run: a file of minutes that came last would run alone."""
 
+
+# Workers share cores: a thread of torch or XGBoost that waits for another one must not spin meanwhile.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # The first example imports what is heavy, and machines differ: time is no property of the code under test.
 settings.register_profile("trainyard", deadline=None)

@@ -21,7 +21,7 @@ demo: $(VENV)/.installed-demo
 	@echo "report    results/demo/report.html"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)

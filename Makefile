@@ -20,6 +20,7 @@ demo: $(VENV)/.installed-demo
 	@echo "splice    results/demo/splice/master/, model results/demo/splice/train/model.ubj"
 	@echo "report    results/demo/report.html"
 
+# More workers than a laptop has cores: many tests wait, for SLURM or for what starts on one core.
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 4 --dist loadfile
 

@@ -47,6 +47,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def measure(folder: Path, *, stars: int, shards: int, rounds: int) -> dict[str, Any]:
     """Simulate, build in turns with and without Snakemake, and measure memory."""
+    from trainyard.transit.archive import HEADERS
+
     simulate(folder / "archive", stars=stars)
     # What was just written must not be on its way to the disk while others are timed.
     os.sync()
@@ -59,7 +61,7 @@ def measure(folder: Path, *, stars: int, shards: int, rounds: int) -> dict[str, 
         with_snakemake.append(run_snakemake(folder / f"with-{number}", config)[1])
         shutil.rmtree(alone, ignore_errors=True)
         # Reading the archive's headers is work of the line, wherever it is done.
-        without_headers = shutil.ignore_patterns("transit-headers.*")
+        without_headers = shutil.ignore_patterns(HEADERS)
         shutil.copytree(folder / "first" / ".trainyard", alone / ".trainyard", ignore=without_headers)
         os.sync()
         started = time.perf_counter()

@@ -133,8 +133,7 @@ def line(request: pytest.FixtureRequest) -> Line:
 
 
 def test_the_line_is_complete_and_a_second_run_has_nothing_to_do(line: Line) -> None:
-    figures = FIGURES - ({"ablations"} if line.name == "real_splice_isotools" else set())
-    assert {path.stem for path in (line.base / "report").glob("*.png")} == figures
+    assert {path.stem for path in (line.base / "report").glob("*.png")} == FIGURES
     assert line.json("master/manifest.json")["status"] == "complete"
     assert "Nothing to be done" in line.snakemake()
 

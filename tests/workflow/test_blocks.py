@@ -94,7 +94,8 @@ def test_a_job_that_is_killed_keeps_the_shards_that_it_has_finished(
     assert dataset(workspace.sha256()) == dataset(finished[0].sha256())
 
 
-@pytest.mark.parametrize(("suffix", "how"), [("", "deleted"), (".receipt.json", "cut short")])
+@pytest.mark.parametrize("how", ["deleted", "cut short"])
+@pytest.mark.parametrize("suffix", ["", ".receipt.json"])
 def test_a_file_that_is_lost_is_made_again_and_no_other_shard(
     in_pairs: Workspace, tmp_path: Path, suffix: str, how: str
 ) -> None:

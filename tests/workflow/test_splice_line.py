@@ -317,6 +317,7 @@ def _building(workspace: Workspace) -> bool:
     [
         pytest.param(signal.SIGKILL, True, id="SIGKILL to all"),
         pytest.param(signal.SIGKILL, False, id="SIGKILL to Snakemake"),
+        pytest.param(signal.SIGTERM, True, id="SIGTERM to all"),
     ],
 )
 def test_after_kills_the_same_command_ends_with_the_same_bytes(
